@@ -1,0 +1,40 @@
+"""Errors, one class for each thing a user can get wrong. Messages name the nearest valid choice."""
+
+from torchgeo_geosane.foundry.errors import FoundryError, GeoSANEError, TokenError, did_you_mean
+
+__all__ = [
+    'ArchitectureError',
+    'CacheError',
+    'DataError',
+    'FoundryError',
+    'GeoSANEError',
+    'PromptError',
+    'SensorError',
+    'SpecError',
+    'TokenError',
+    'did_you_mean',
+]
+
+
+class SpecError(GeoSANEError, ValueError):
+    """A spec, its URL, or one of its fields is malformed."""
+
+
+class ArchitectureError(SpecError):
+    """The architecture is unknown to timm, or cannot take what was asked of it."""
+
+
+class SensorError(SpecError):
+    """The sensor or one of its bands is unknown."""
+
+
+class PromptError(GeoSANEError):
+    """A prompt cannot be found or read, or its tensors do not fit the architecture."""
+
+
+class CacheError(GeoSANEError):
+    """A cached or exported weights file is damaged, foreign, or cannot be written."""
+
+
+class DataError(GeoSANEError):
+    """Imagery or labels are missing, damaged, or contradict each other."""
