@@ -52,6 +52,11 @@ class Segment:
         """Real values in the segment; the rest of its last token is padding."""
         return self.rows * self.columns
 
+    @property
+    def kind(self) -> int:
+        """Kind of layer, 0…8, as the official format numbers them."""
+        return layer_kind(self.weight, self.shape)
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -149,6 +154,13 @@ class Layout:
         )
         return positions / (totals - 1).clamp(min=1)
 
+    def kinds(self, start: int, stop: int) -> Tensor:
+        """Kind of layer of tokens ``[start, stop)``: int64 ``[stop - start]``."""
+        kinds = torch.empty(stop - start, dtype=torch.int64)
+        for segment, first, last in self.pieces(start, stop):
+            kinds[segment.start + first - start : segment.start + last - start] = segment.kind
+        return kinds
+
     def mask(self, start: int, stop: int) -> Tensor:
         """Which entries of tokens ``[start, stop)`` are real values: bool ``[stop - start, token_size]``."""
         mask = torch.ones(stop - start, self.token_size, dtype=torch.bool)
@@ -158,6 +170,19 @@ class Layout:
                 token = segment.start + last - 1 - start
                 mask[token, segment.entries - reached :] = False
         return mask
+
+
+def layer_kind(name: str, shape: tuple[int, ...]) -> int:
+    """Kind of layer of a weight: convolutions 0-2 by rank, linear 3, embedding 4, norms 5-7, other vectors 8."""
+    name = name.lower()
+    if len(shape) >= 3:
+        return min(len(shape), 5) - 3
+    if len(shape) == 2:
+        return 4 if 'embed' in name or shape[0] / shape[1] > 5 else 3
+    for kind, words in ((5, ('bn', 'batchnorm')), (6, ('ln', 'layernorm')), (7, ('norm',))):
+        if any(word in name for word in words):
+            return kind
+    return 8
 
 
 def _partner(weight: str, rows: int, shapes: Mapping[str, tuple[int, ...]]) -> str | None:

@@ -1,0 +1,217 @@
+"""Reading and writing a foundry's weights: our safetensors, and the official layout.
+
+The official layout is a folder with ``params.json`` (one flat object, keys such as ``"ae:d_model"``) and, somewhere
+below it, ``state.pt`` (``{"model": …, "optimizer": …}``) or a safetensors file. Untrusted files stay data: pickles are
+read with ``weights_only=True`` and memory-mapped, so an optimizer state of many gigabytes never enters memory.
+"""
+
+import hashlib
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
+from torchgeo_geosane.foundry.config import FoundryConfig
+from torchgeo_geosane.foundry.errors import FoundryError
+from torchgeo_geosane.foundry.infer import config_from_params, infer_sizes
+
+FORMAT = 'torchgeo-geosane foundry 1'
+_COMPILED_PREFIX = '_orig_mod.'
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A foundry as it lies on disk.
+
+    Attributes:
+        config: Sizes and variants.
+        tensors: The autoencoder's state dict, lazily read or memory-mapped.
+        info: What else the file says about itself (licence, training, reconstruction errors).
+    """
+
+    config: FoundryConfig
+    tensors: Mapping[str, Tensor]
+    info: Mapping[str, str]
+
+
+def find_weights(path: Path) -> Path:
+    """The file that holds the weights: ``path`` itself, or the newest checkpoint below the folder ``path``.
+
+    Raises:
+        FoundryError: If there is none.
+    """
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise FoundryError(f'no foundry at {path}: neither a file nor a folder')
+    found = sorted(path.rglob('*.safetensors')) or sorted(path.rglob('state.pt'))
+    if not found:
+        raise FoundryError(
+            f"no foundry in the folder {path}: expected 'state.pt' or a '.safetensors' file below it "
+            "beside 'params.json'"
+        )
+    return found[-1]
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a foundry.
+
+    Args:
+        path: Our safetensors file, or a file or folder in the official layout.
+
+    Raises:
+        FoundryError: If the file is damaged, holds more than tensors, or contradicts its parameters.
+    """
+    path = Path(path)
+    weights = find_weights(path)
+    tensors, metadata = (
+        _read_safetensors(weights) if weights.suffix == '.safetensors' else _read_pickle(weights)
+    )
+    if metadata.get('format') == FORMAT:
+        config = FoundryConfig.from_json(metadata.get('config', ''))
+        info = {key: value for key, value in metadata.items() if key not in {'format', 'config'}}
+        infer_sizes(tensors).check(config, source=weights)
+        return Checkpoint(config, tensors, info)
+    params = _read_params(path if path.is_dir() else path.parent, weights)
+    return Checkpoint(config_from_params(params, infer_sizes(tensors), source=weights), tensors, {})
+
+
+def build(checkpoint: Checkpoint) -> WeightAutoencoder:
+    """The autoencoder of a checkpoint, in float32, in evaluation mode.
+
+    Raises:
+        FoundryError: If a tensor is missing, unknown, or of the wrong shape or type; it is named.
+    """
+    with torch.device('meta'):
+        model = WeightAutoencoder(checkpoint.config)
+    wanted = model.state_dict()
+    tensors = dict(checkpoint.tensors)
+    _check_tensors(wanted, tensors)
+    state = {name: tensors[name].to(torch.float32) for name in wanted if name in tensors}
+    if 'pe.div_term' in wanted and 'pe.div_term' not in state:
+        state['pe.div_term'] = type(model.pe)(checkpoint.config).div_term
+    model.load_state_dict(state, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def save(
+    path: str | Path,
+    model: WeightAutoencoder,
+    info: Mapping[str, str],
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write a foundry as our safetensors file.
+
+    Args:
+        path: The file; replaced only once it is complete.
+        model: The autoencoder.
+        info: Strings stored beside the configuration (licence, training, errors).
+        dtype: Element type of the stored weights.
+    """
+    path = Path(path)
+    tensors = {name: t.detach().to('cpu', dtype).contiguous() for name, t in model.state_dict().items()}
+    provisional = path.with_name(path.name + '.part')
+    save_file(tensors, provisional, {**info, 'format': FORMAT, 'config': model.config.to_json()})
+    provisional.replace(path)
+
+
+def save_official(folder: str | Path, model: WeightAutoencoder) -> None:
+    """Write a foundry in the official layout: ``params.json`` and ``checkpoint_000000/state.pt``."""
+    from torchgeo_geosane.foundry.infer import params_from_config
+
+    folder = Path(folder)
+    (folder / 'checkpoint_000000').mkdir(parents=True, exist_ok=True)
+    (folder / 'params.json').write_text(json.dumps(params_from_config(model.config), indent=1))
+    torch.save({'model': model.state_dict()}, folder / 'checkpoint_000000' / 'state.pt')
+
+
+def fingerprint(path: str | Path) -> str:
+    """sha256 of the weights and parameters of the foundry at ``path``, in hexadecimal."""
+    path = Path(path)
+    weights = find_weights(path)
+    digest = hashlib.sha256()
+    params = _params_file(path if path.is_dir() else path.parent, weights)
+    for file in [weights, *([params] if params else [])]:
+        with file.open('rb') as stream:
+            while block := stream.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_safetensors(path: Path) -> tuple[Mapping[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(str(path), framework='pt') as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise FoundryError(f'{path} is not a readable safetensors file: {error}') from error
+    return _without_prefix(tensors), metadata
+
+
+def _read_pickle(path: Path) -> tuple[Mapping[str, Tensor], dict[str, str]]:
+    try:
+        content = torch.load(path, map_location='cpu', mmap=True, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise FoundryError(
+            f'{path} holds more than tensors and was not opened, because unpickling it could run code: {error}'
+        ) from error
+    except (RuntimeError, OSError, EOFError, ValueError) as error:
+        raise FoundryError(f'{path} is truncated or not a torch checkpoint: {error}') from error
+    model = content.get('model') if isinstance(content, dict) else None
+    if not isinstance(model, dict) or not model:
+        held = sorted(content) if isinstance(content, dict) else type(content).__name__
+        raise FoundryError(f"{path} has no 'model' entry with the foundry's weights; it holds {held}")
+    stray = [name for name, value in model.items() if not isinstance(value, Tensor)]
+    if stray:
+        raise FoundryError(f'{path}: {stray[0]!r} is not a tensor')
+    return _without_prefix(model), {}
+
+
+def _without_prefix(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(_COMPILED_PREFIX): tensor for name, tensor in tensors.items()}
+
+
+def _params_file(folder: Path, weights: Path) -> Path | None:
+    for parent in (folder, *weights.parents[:2]):
+        if (parent / 'params.json').is_file():
+            return parent / 'params.json'
+    return None
+
+
+def _read_params(folder: Path, weights: Path) -> dict[str, Any]:
+    file = _params_file(folder, weights)
+    if file is None:
+        raise FoundryError(
+            f"no 'params.json' beside {weights}: the number of attention heads is not in the weights, "
+            'so it must be given there as "ae:nhead"'
+        )
+    try:
+        return dict(json.loads(file.read_text()))
+    except (ValueError, TypeError, OSError) as error:
+        raise FoundryError(f'{file} is not a readable JSON object: {error}') from error
+
+
+def _check_tensors(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    for name, tensor in found.items():
+        if name not in wanted:
+            raise FoundryError(f'the checkpoint holds an unknown tensor {name!r} {tuple(tensor.shape)}')
+        if tensor.shape != wanted[name].shape:
+            raise FoundryError(
+                f'{name!r} has shape {tuple(tensor.shape)}, the configuration asks for '
+                f'{tuple(wanted[name].shape)}'
+            )
+        if not tensor.is_floating_point():
+            raise FoundryError(f'{name!r} holds {tensor.dtype}, a foundry has floating-point weights')
+    for name in wanted:
+        if name not in found and name != 'pe.div_term':
+            raise FoundryError(f'the checkpoint lacks the tensor {name!r}')
+
+
