@@ -52,7 +52,9 @@ def find_weights(path: Path) -> Path:
         return path
     if not path.is_dir():
         raise FoundryError(f'no foundry at {path}: neither a file nor a folder')
-    found = sorted(path.rglob('*.safetensors')) or sorted(path.rglob('state.pt'))
+    found: list[Path] = []
+    for pattern in ('model.safetensors', 'state.pt', '*.safetensors'):
+        found = found or sorted(path.rglob(pattern))
     if not found:
         raise FoundryError(
             f"no foundry in the folder {path}: expected 'state.pt' or a '.safetensors' file below it "
