@@ -1,0 +1,100 @@
+"""What timm knows of an architecture: names, shapes and dtypes of its state dict."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from torchgeo_geosane.errors import ArchitectureError, did_you_mean
+
+
+class TensorSpec(NamedTuple):
+    """Shape and dtype of one tensor of a state dict."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+def check_architecture(name: str) -> None:
+    """Make sure that timm knows an architecture.
+
+    Args:
+        name: A timm architecture without a tag, e.g. ``'resnet50'``.
+
+    Raises:
+        ArchitectureError: If timm has no such model; the message names the nearest.
+    """
+    if '.' in name and timm.is_model(name):
+        architecture = name.split('.', 1)[0]
+        raise ArchitectureError(
+            f'{name!r} names weights, not an architecture: write {architecture!r}, '
+            f"and 'timm:{name}' as the prompt"
+        )
+    if not timm.is_model(name):
+        known = timm.list_models()
+        raise ArchitectureError(f'unknown architecture {name!r}{did_you_mean(name, known)}')
+
+
+@lru_cache(maxsize=64)
+def target_shapes(architecture: str, in_chans: int) -> Mapping[str, TensorSpec]:
+    """The state dict that the headless architecture wants, without its values.
+
+    The model is built on the meta device: no memory is spent and the global RNG is not touched.
+
+    Args:
+        architecture: A timm architecture.
+        in_chans: The number of input channels.
+
+    Returns:
+        Read-only: name to shape and dtype, in state-dict order.
+
+    Raises:
+        ArchitectureError: If timm has no such model, or it cannot be built headless with so many
+            channels.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device('meta'):
+        model = _build(architecture, in_chans)
+    state_dict = model.state_dict()
+    return MappingProxyType(
+        {name: TensorSpec(tuple(tensor.shape), tensor.dtype) for name, tensor in state_dict.items()}
+    )
+
+
+def initialise(architecture: str, in_chans: int, seed: int) -> dict[str, Tensor]:
+    """A freshly initialised state dict, for what no prompt has and for the prompt ``random``.
+
+    Args:
+        architecture: A timm architecture.
+        in_chans: The number of input channels.
+        seed: Determines every value; the global RNG is left as it was.
+
+    Returns:
+        The state dict of the headless model, on the CPU.
+
+    Raises:
+        ArchitectureError: As :func:`target_shapes`.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device('cpu'):
+        # Not torch.manual_seed, which reseeds every accelerator too.
+        torch.default_generator.manual_seed(seed)
+        model = _build(architecture, in_chans)
+    return {name: tensor.detach() for name, tensor in model.state_dict().items()}
+
+
+def _build(architecture: str, in_chans: int) -> nn.Module:
+    check_architecture(architecture)
+    if in_chans < 1:
+        raise ArchitectureError(
+            f'{architecture!r} cannot have {in_chans} input channels: ask for 1 or more'
+        )
+    try:
+        return timm.create_model(architecture, pretrained=False, num_classes=0, in_chans=in_chans)
+    except Exception as error:  # whatever the model's constructor raises
+        raise ArchitectureError(
+            f'timm cannot build {architecture!r} without a head '
+            f'and with {in_chans} input channels: {error}'
+        ) from error

@@ -1,0 +1,139 @@
+"""Prompts from files: ``file:<path>`` to safetensors, .pth, .pt or a Lightning checkpoint."""
+
+import hashlib
+import pickle
+import zipfile
+from collections import Counter
+from collections.abc import Collection, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchgeo_geosane.architectures import target_shapes
+from torchgeo_geosane.errors import PromptError, TokenError
+from torchgeo_geosane.foundry.source import (
+    RenamedSource,
+    SafetensorsSource,
+    StateDictSource,
+    TensorSource,
+)
+from torchgeo_geosane.prompts.base import Prompt
+from torchgeo_geosane.sensors import Sensor, sensors_with
+from torchgeo_geosane.stem import find_stem
+
+# Where trainers put the state dict inside a checkpoint.
+_CONTAINERS = ('state_dict', 'model', 'model_state_dict')
+
+
+def resolve(path: str, architecture: str, sensor: Sensor) -> Prompt:
+    """Describe a file as a prompt: its header is read, and the file is hashed.
+
+    Args:
+        path: Path to the file; ``~`` is expanded.
+        architecture: The timm architecture that it must fit.
+        sensor: What its stem sees.
+
+    Raises:
+        PromptError: If there is no such file, it cannot be read, or its stem has other channels.
+    """
+    file = Path(path).expanduser().resolve()
+    if not file.is_file():
+        raise PromptError(f'prompt file {str(file)!r} does not exist')
+    source = open_weights(file, architecture)
+    stem = find_stem(architecture)
+    if stem not in source.names():
+        raise PromptError(f'prompt file {str(file)!r} has no stem {stem!r} of {architecture!r}')
+    channels = (*source.shape(stem), 0, 0)[1]
+    if channels != sensor.in_chans:
+        fitting = ', '.join(sensors_with(channels)) or 'none'
+        raise PromptError(
+            f'the stem of prompt file {str(file)!r} has {channels} channels, but sensor '
+            f'{sensor.name!r} has {sensor.in_chans} bands; sensors with {channels} bands: {fitting}'
+        )
+    with file.open('rb') as stream:
+        digest = hashlib.file_digest(stream, 'sha256').hexdigest()
+    return Prompt(
+        name=f'file:{file}',
+        architecture=architecture,
+        bands=sensor.bands,
+        sensor=sensor.name,
+        source=str(file),
+        licence='unknown (a local file)',
+        fingerprint=f'sha256:{digest}',
+        load=partial(open_weights, file, architecture),
+    )
+
+
+def open_weights(path: Path, architecture: str) -> TensorSource:
+    """Open a weights file under timm's names, memory-mapped where its format allows.
+
+    Containers are unwrapped. Prefixes such as ``model.backbone.`` are found, not listed: the one
+    under which most of the architecture's tensors lie is taken (of equals, the first).
+
+    Args:
+        path: The file.
+        architecture: The timm architecture whose tensors are looked for.
+
+    Raises:
+        PromptError: If the file cannot be read safely, or holds none of the tensors.
+    """
+    source = _open(path)
+    names = source.names()
+    wanted = target_shapes(architecture, 3).keys()
+    prefix = _prefix(names, wanted)
+    if prefix is None:
+        raise PromptError(
+            f'{str(path)!r} holds no tensor of {architecture!r}; '
+            f'it has {", ".join(names[:5]) or "no tensors"}'
+        )
+    present = set(names)
+    return RenamedSource(
+        source, {name: prefix + name for name in wanted if prefix + name in present}
+    )
+
+
+def _open(path: Path) -> TensorSource:
+    if path.suffix == '.safetensors':
+        try:
+            return SafetensorsSource(path)
+        except TokenError as error:
+            raise PromptError(str(error)) from error
+    return StateDictSource(_tensors(_unpickle(path)))
+
+
+def _unpickle(path: Path) -> Any:
+    try:
+        # Only zip archives, the format since torch 1.6, can be mapped.
+        mmap = zipfile.is_zipfile(path)
+        return torch.load(path, map_location='cpu', weights_only=True, mmap=mmap)
+    except pickle.UnpicklingError as error:
+        raise PromptError(
+            f'{str(path)!r} holds more than tensors (or is damaged), and code in a file is never '
+            'run: save its state dict alone, best as safetensors'
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
+        raise PromptError(f'{str(path)!r} is not a readable checkpoint: {error}') from error
+
+
+def _tensors(loaded: object) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, its containers unwrapped."""
+    while isinstance(loaded, Mapping):
+        inner = [loaded[key] for key in _CONTAINERS if isinstance(loaded.get(key), Mapping)]
+        if not inner:
+            return {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
+        loaded = inner[0]
+    return {}
+
+
+def _prefix(names: Collection[str], wanted: Collection[str]) -> str | None:
+    """The prefix under which most wanted names are found; None where there is none."""
+    found: Counter[str] = Counter()
+    for name in names:
+        parts = name.split('.')
+        for cut in range(len(parts)):
+            if '.'.join(parts[cut:]) in wanted:
+                found[''.join(part + '.' for part in parts[:cut])] += 1
+    return found.most_common(1)[0][0] if found else None

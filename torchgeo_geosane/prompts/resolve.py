@@ -1,0 +1,70 @@
+"""From a prompt's name to the prompt."""
+
+from functools import partial
+from pathlib import Path
+
+from torchgeo_geosane.architectures import check_architecture, initialise
+from torchgeo_geosane.errors import PromptError, did_you_mean
+from torchgeo_geosane.foundry.source import StateDictSource, TensorSource
+from torchgeo_geosane.prompts import files, hub, packaged, pretrained
+from torchgeo_geosane.prompts.base import Prompt
+from torchgeo_geosane.sensors import Sensor
+
+_BY_NAME = {'torchgeo': hub.resolve, 'timm': pretrained.resolve, 'ukis': packaged.resolve}
+
+
+def resolve_prompt(name: str, architecture: str, sensor: Sensor, seed: int) -> Prompt:
+    """Find a prompt by its name, without reading tensors and without network.
+
+    Args:
+        name: ``torchgeo:<class>.<member>``, ``timm:<architecture>[.<tag>]``, ``ukis:<model>``,
+            ``file:<path>``, the path of an existing file, or ``random``.
+        architecture: The timm architecture wanted.
+        sensor: The sensor wanted; the bands of ``random`` and of a file.
+        seed: The seed of ``random``.
+
+    Returns:
+        The prompt; its bands are what *its* stem sees, whatever sensor is wanted.
+
+    Raises:
+        ArchitectureError: If timm has no such architecture.
+        PromptError: If there is no such prompt, or it is another architecture's.
+    """
+    check_architecture(architecture)
+    kind, _, rest = name.partition(':')
+    if name == 'random':
+        return _random(architecture, sensor, seed)
+    if kind in _BY_NAME:
+        return _BY_NAME[kind](rest, architecture)
+    if kind == 'file':
+        return files.resolve(rest, architecture, sensor)
+    if Path(name).expanduser().is_file():
+        return files.resolve(name, architecture, sensor)
+    raise PromptError(
+        f'unknown prompt {name!r}{did_you_mean(name, list_prompts(architecture))} '
+        'A prompt is torchgeo:<weights>, timm:<model>, ukis:<model>, file:<path> or random'
+    )
+
+
+def list_prompts(architecture: str) -> list[str]:
+    """Every named prompt for an architecture, those that need no download last."""
+    check_architecture(architecture)
+    kinds = (hub, pretrained, packaged)
+    return [name for kind in kinds for name in kind.names(architecture)] + ['random']
+
+
+def _random(architecture: str, sensor: Sensor, seed: int) -> Prompt:
+    return Prompt(
+        name='random',
+        architecture=architecture,
+        bands=sensor.bands,
+        sensor=sensor.name,
+        source=f'random initialisation by timm, seed {seed}',
+        licence='none: random initialisation',
+        fingerprint=f'random:{seed}',
+        load=partial(_initialised, architecture, sensor.in_chans, seed),
+    )
+
+
+def _initialised(architecture: str, in_chans: int, seed: int) -> TensorSource:
+    return StateDictSource(initialise(architecture, in_chans, seed))
