@@ -155,3 +155,36 @@ class RenamedSource:
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         """Rows of one tensor as a matrix."""
         return self._source.rows(self._old[name], start, stop)
+
+
+class OverlaidSource:
+    """Another source in which some tensors are replaced."""
+
+    def __init__(self, source: TensorSource, replaced: Mapping[str, Tensor]) -> None:
+        """View ``source``, but take the tensors of ``replaced`` from there."""
+        self._source = source
+        self._replaced = StateDictSource(replaced)
+        self._names = set(replaced)
+
+    def names(self) -> list[str]:
+        """The source's names, in its order."""
+        return self._source.names()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one tensor."""
+        return self._of(name).shape(name)
+
+    def dtype(self, name: str) -> torch.dtype:
+        """The element type of one tensor."""
+        return self._of(name).dtype(name)
+
+    def read(self, name: str) -> Tensor:
+        """One whole tensor."""
+        return self._of(name).read(name)
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Rows of one tensor as a matrix."""
+        return self._of(name).rows(name, start, stop)
+
+    def _of(self, name: str) -> TensorSource:
+        return self._replaced if name in self._names else self._source

@@ -3,7 +3,7 @@
 Both directions work on any run of tokens, touch only the rows that run covers, and do no Python work per token.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -114,21 +114,30 @@ class TokenWriter:
                 completed.append(segment)
         return completed
 
-    def scale_rows(self, segment: Segment, reader: TokenReader) -> None:
-        """Give every row of a finished segment the norm that the reader's row has.
+    def scale_rows(
+        self, segment: Segment, readers: Sequence[TokenReader], shares: Sequence[float]
+    ) -> None:
+        """Give every row of a finished segment the norm that the prompts' rows have.
 
-        Decoding under a squared error shrinks rows; finetuning feels the norm more than it feels the direction.
+        Decoding under a squared error shrinks rows; finetuning feels a row's norm more than its direction.
+
+        Args:
+            segment: The segment, completely written.
+            readers: The prompts' tokens.
+            shares: Weight of each prompt's norm.
         """
-        matrix = self._matrices[segment.weight]
         step = max(1, _CHUNK_ENTRIES // segment.columns)
         for start in range(0, segment.rows, step):
-            rows = self._read_rows(segment, start, min(start + step, segment.rows))
-            norms = torch.linalg.vector_norm(rows.to(torch.float32), dim=1, keepdim=True)
-            wanted = reader.row_norms(segment, start, start + len(rows)).unsqueeze(1)
-            factor = torch.where(norms > 0, wanted / norms, 0.0).to(matrix.dtype)
-            matrix[start : start + len(rows)] *= factor
-            if segment.bias is not None:
-                self._matrices[segment.bias][start : start + len(rows)] *= factor
+            stop = min(start + step, segment.rows)
+            norms = torch.linalg.vector_norm(self._read_rows(segment, start, stop).float(), dim=1)
+            wanted = sum(
+                share * reader.row_norms(segment, start, stop)
+                for reader, share in zip(readers, shares, strict=True)
+                if share
+            )
+            factor = torch.where(norms > 0, wanted / norms, 0.0).unsqueeze(1)
+            for name in filter(None, (segment.weight, segment.bias)):
+                self._matrices[name][start:stop] *= factor.to(self._matrices[name].dtype)
 
     def _write_entries(self, segment: Segment, begin: int, values: Tensor) -> None:
         if segment.bias is None:

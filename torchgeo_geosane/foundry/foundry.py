@@ -1,0 +1,88 @@
+"""The foundry: a trained weight-space autoencoder, found by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from torchgeo_geosane.foundry import checkpoint
+from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
+from torchgeo_geosane.foundry.config import FoundryConfig
+from torchgeo_geosane.foundry.errors import FoundryError
+from torchgeo_geosane.foundry.hub import is_hub_name, locate_on_hub, pinned_revision
+
+EMBEDDED = Path(__file__).parent / 'embedded' / 'foundry.safetensors'
+
+
+@dataclass(frozen=True)
+class Foundry:
+    """A weight-space autoencoder with its configuration and its origin.
+
+    Attributes:
+        name: ``embedded``, a Hub repository (``owner/name``, optionally ``@revision``), or a path.
+        config: Sizes and variants.
+        model: The autoencoder, float32, in evaluation mode.
+        fingerprint: What identifies its weights: a sha256, or the Hub's commit.
+        info: What its file says about itself.
+    """
+
+    name: str
+    config: FoundryConfig
+    model: WeightAutoencoder = field(repr=False)
+    fingerprint: str
+    info: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def load(cls, name: str = 'embedded', device: str | torch.device = 'cpu') -> 'Foundry':
+        """Load a foundry.
+
+        Args:
+            name: ``embedded``; a Hub repository such as ``HSG-AIML/GeoSANE`` or ``HSG-AIML/GeoSANE@v1``; or the path of a
+                safetensors file of ours or of a file or folder in the official layout.
+            device: Where to put it.
+
+        Raises:
+            FoundryError: If it cannot be found or fetched, is damaged, or contradicts itself.
+        """
+        found = checkpoint.read_checkpoint(locate(name))
+        model = checkpoint.build(found).to(device)
+        return cls(name, found.config, model, fingerprint(name), found.info)
+
+
+def locate(name: str) -> Path:
+    """The file or folder a foundry's name stands for, fetched from the Hub if it is a repository.
+
+    Raises:
+        FoundryError: If there is none.
+    """
+    if name == 'embedded':
+        return EMBEDDED
+    if Path(name).exists():
+        return Path(name)
+    if is_hub_name(name):
+        return locate_on_hub(name)
+    raise FoundryError(
+        f"unknown foundry {name!r}: neither 'embedded', nor an existing path, "
+        "nor a Hub repository like 'HSG-AIML/GeoSANE'"
+    )
+
+
+def fingerprint(name: str) -> str:
+    """What identifies a foundry's weights, told without loading them: a sha256, or the Hub's commit.
+
+    Raises:
+        FoundryError: If there is no such foundry.
+    """
+    if name != 'embedded' and not Path(name).exists() and is_hub_name(name):
+        return pinned_revision(name)
+    path = locate(name)
+    weights = checkpoint.find_weights(path)
+    status = weights.stat()
+    return _file_fingerprint(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _file_fingerprint(path: Path, _size: int, _modified: int) -> str:
+    return checkpoint.fingerprint(path)

@@ -1,0 +1,79 @@
+"""Foundries on the Hugging Face Hub: ``owner/name``, optionally ``@revision``.
+
+The offline cache is asked first; a download says its size before it begins.
+"""
+
+import fnmatch
+import logging
+import re
+from pathlib import Path
+
+from torchgeo_geosane.foundry.errors import FoundryError
+
+logger = logging.getLogger(__name__)
+
+# What a foundry consists of; the optimizer's share of state.pt cannot be left behind, other files can.
+_PATTERNS = ('*params.json', '*state.pt', '*.safetensors')
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether a name has the form of a Hub repository."""
+    return re.fullmatch(r'[\w.-]+/[\w.-]+(@[\w./-]+)?', name) is not None
+
+
+def locate_on_hub(name: str) -> Path:
+    """The local snapshot of a Hub repository, downloaded if it is not in the Hub's cache.
+
+    Raises:
+        FoundryError: If it cannot be reached or has no foundry in it.
+    """
+    from huggingface_hub import snapshot_download
+
+    repository, _, revision = name.partition('@')
+    revision_or_main = revision or None
+    try:
+        snapshot = Path(
+            snapshot_download(
+                repository, revision=revision_or_main, allow_patterns=list(_PATTERNS), local_files_only=True
+            )
+        )
+        if _has_weights(snapshot):
+            return snapshot
+    except OSError:
+        pass  # Not in the cache: fetch it.
+    try:
+        _announce(repository, revision_or_main)
+        return Path(
+            snapshot_download(repository, revision=revision_or_main, allow_patterns=list(_PATTERNS))
+        )
+    except Exception as error:  # The Hub's client raises many kinds; all mean that it was not fetched.
+        raise FoundryError(
+            f'the foundry {name!r} is not in the local Hub cache and could not be fetched '
+            f'({type(error).__name__}: {error}). Without a network use foundry=embedded, or copy the '
+            'repository (params.json and its state.pt or safetensors) and give its folder as the foundry.'
+        ) from error
+
+
+def pinned_revision(name: str) -> str:
+    """The commit a Hub name stands for: from the local cache if it is there, else asked of the Hub."""
+    return f'{name.partition("@")[0]}@{locate_on_hub(name).name}'
+
+
+def _has_weights(snapshot: Path) -> bool:
+    return any(
+        fnmatch.fnmatch(file.name, pattern)
+        for file in snapshot.rglob('*')
+        for pattern in _PATTERNS[1:]
+    )
+
+
+def _announce(repository: str, revision: str | None) -> None:
+    from huggingface_hub import HfApi
+
+    files = HfApi().model_info(repository, revision=revision, files_metadata=True).siblings or []
+    size = sum(
+        file.size or 0
+        for file in files
+        if any(fnmatch.fnmatch(file.rfilename, pattern) for pattern in _PATTERNS)
+    )
+    logger.warning('Fetching the foundry %s from the Hub: %.1f GB, once.', repository, size / 1e9)

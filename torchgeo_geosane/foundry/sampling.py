@@ -1,0 +1,196 @@
+"""Samplers: how new latents are drawn around those of one or several prompts.
+
+A sampler sees runs of latents and returns as many. What it draws depends on the seed and on a token's place alone,
+never on how the sequence was cut into runs, so a result does not depend on batches or processes; the global random
+state is neither read nor changed.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from torchgeo_geosane.foundry.errors import FoundryError
+
+# Random numbers are drawn in blocks of this many tokens, each from a generator of its own.
+_BLOCK = 256
+
+
+class Sampler(Protocol):
+    """Draws latents around the latents of prompts."""
+
+    name: ClassVar[str]
+
+    def sample(self, latents: Tensor, start: int, seed: int) -> Tensor:
+        """Draw new latents for a run of tokens.
+
+        Args:
+            latents: The prompts' latents, float ``[prompts, n, latent_dim]``.
+            start: Index of the run's first token in the sequence.
+            seed: Which model to draw.
+
+        Returns:
+            ``[n, latent_dim]``, on the device and of the type of ``latents``.
+        """
+
+    def shares(self, prompts: int, seed: int) -> list[float]:
+        """Each prompt's share (summing to 1) in what is not generated, and in the row norms."""
+
+
+@dataclass(frozen=True)
+class KDE:
+    """A Gaussian kernel density estimate over the prompts' latents, drawn for each token by itself.
+
+    Attributes:
+        bandwidth: Standard deviation of the kernel, in units of a latent (the paper's 0.2).
+    """
+
+    name: ClassVar[str] = 'kde'
+    bandwidth: float = 0.2
+
+    def sample(self, latents: Tensor, start: int, seed: int) -> Tensor:
+        """Pick one prompt for each token, and add noise of its own."""
+        prompts, n, width = latents.shape
+        centres = latents[0]
+        if prompts > 1:
+            choice = (_uniform(seed, start, n) * prompts).long().to(latents.device)
+            centres = latents[choice, torch.arange(n, device=latents.device)]
+        return _add_noise(centres, self.bandwidth, seed, start, width)
+
+    def shares(self, prompts: int, seed: int) -> list[float]:
+        """All prompts equally."""
+        return [1 / prompts] * prompts
+
+
+@dataclass(frozen=True)
+class JointKDE:
+    """As ``KDE``, but one prompt is picked for the whole model.
+
+    Attributes:
+        bandwidth: Standard deviation of the kernel, in units of a latent.
+    """
+
+    name: ClassVar[str] = 'kde_joint'
+    bandwidth: float = 0.2
+
+    def sample(self, latents: Tensor, start: int, seed: int) -> Tensor:
+        """Add noise to the latents of the one prompt that the seed picks."""
+        centres = latents[self._choice(len(latents), seed)]
+        return _add_noise(centres, self.bandwidth, seed, start, latents.shape[-1])
+
+    def shares(self, prompts: int, seed: int) -> list[float]:
+        """Only the prompt that the seed picks."""
+        return [float(prompt == self._choice(prompts, seed)) for prompt in range(prompts)]
+
+    @staticmethod
+    def _choice(prompts: int, seed: int) -> int:
+        return int(_uniform(seed, 0, 1) * prompts)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A point on the straight line between two prompts' latents.
+
+    Attributes:
+        fraction: 0 is the first prompt, 1 the second.
+    """
+
+    name: ClassVar[str] = 'linear'
+    fraction: float = 0.5
+
+    def sample(self, latents: Tensor, start: int, seed: int) -> Tensor:
+        """Interpolate; nothing is drawn."""
+        first, second = _pair(latents, self.name)
+        return torch.lerp(first, second, self.fraction)
+
+    def shares(self, prompts: int, seed: int) -> list[float]:
+        """As the fraction says."""
+        return [1 - self.fraction, self.fraction]
+
+
+@dataclass(frozen=True)
+class Spherical:
+    """A point on the arc between two prompts' latents, token by token (slerp).
+
+    Attributes:
+        fraction: 0 is the first prompt, 1 the second.
+    """
+
+    name: ClassVar[str] = 'spherical'
+    fraction: float = 0.5
+
+    def sample(self, latents: Tensor, start: int, seed: int) -> Tensor:
+        """Interpolate; nothing is drawn. Where the arc is undefined (parallel latents) the line is taken."""
+        first, second = _pair(latents, self.name)
+        cosine = torch.nn.functional.cosine_similarity(first, second, dim=-1).clamp(-1, 1)
+        angle = torch.acos(cosine).unsqueeze(-1)
+        sine = torch.sin(angle)
+        arc = (
+            torch.sin((1 - self.fraction) * angle) * first + torch.sin(self.fraction * angle) * second
+        ) / sine
+        return torch.where(sine > 1e-4, arc, torch.lerp(first, second, self.fraction))
+
+    def shares(self, prompts: int, seed: int) -> list[float]:
+        """As the fraction says."""
+        return [1 - self.fraction, self.fraction]
+
+
+@dataclass(frozen=True)
+class Reconstruct:
+    """The first prompt's own latents: no noise, so the result is what the foundry keeps of the prompt."""
+
+    name: ClassVar[str] = 'reconstruct'
+
+    def sample(self, latents: Tensor, start: int, seed: int) -> Tensor:
+        """The first prompt's latents."""
+        return latents[0]
+
+    def shares(self, prompts: int, seed: int) -> list[float]:
+        """Only the first prompt."""
+        return [1.0] + [0.0] * (prompts - 1)
+
+
+SAMPLERS: dict[str, type[KDE | JointKDE | Linear | Spherical | Reconstruct]] = {
+    sampler.name: sampler for sampler in (KDE, JointKDE, Linear, Spherical, Reconstruct)
+}
+
+
+def _pair(latents: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    if len(latents) != 2:
+        raise FoundryError(f'the {name!r} sampler goes between two prompts, it was given {len(latents)}')
+    return latents[0], latents[1]
+
+
+def _add_noise(centres: Tensor, bandwidth: float, seed: int, start: int, width: int) -> Tensor:
+    noise = torch.empty(len(centres), width)
+    for block, first, last in _blocks(start, len(centres)):
+        drawn = torch.randn(_BLOCK, width, generator=_generator(seed, f'noise {block}'))
+        offset = block * _BLOCK - start
+        noise[max(offset, 0) : offset + last] = drawn[first:last]
+    return centres + bandwidth * noise.to(centres)
+
+
+def _uniform(seed: int, start: int, n: int) -> Tensor:
+    values = torch.empty(n)
+    for block, first, last in _blocks(start, n):
+        drawn = torch.rand(_BLOCK, generator=_generator(seed, f'choice {block}'))
+        offset = block * _BLOCK - start
+        values[max(offset, 0) : offset + last] = drawn[first:last]
+    return values
+
+
+def _blocks(start: int, n: int) -> list[tuple[int, int, int]]:
+    """The blocks that tokens ``[start, start + n)`` touch: block index, and the range inside the block."""
+    first, last = start // _BLOCK, -(-(start + n) // _BLOCK)
+    return [
+        (block, max(start - block * _BLOCK, 0), min(start + n - block * _BLOCK, _BLOCK))
+        for block in range(first, last)
+    ]
+
+
+def _generator(seed: int, purpose: str) -> torch.Generator:
+    """A generator for one purpose; hashing keeps neighbouring seeds and blocks unrelated."""
+    digest = hashlib.sha256(f'{seed} {purpose}'.encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], 'little'))

@@ -1,0 +1,197 @@
+"""Provenance: where generated weights come from, stored inside every file we write; and those files.
+
+A weights file is a safetensors file whose header holds the provenance as JSON and a sha256 over all tensors. Reading
+verifies it, so a damaged file is never trusted.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from torchgeo_geosane.errors import CacheError
+
+Coverage = Literal['generated', 'adapted', 'prompt', 'initialised']
+
+FORMAT = 'torchgeo-geosane weights 1'
+
+
+@dataclass(frozen=True)
+class PromptRecord:
+    """Which prompt weights were generated around."""
+
+    name: str
+    source: str
+    licence: str
+    fingerprint: str
+    sensor: str
+    bands: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StemRecord:
+    """What became of the first convolution.
+
+    Attributes:
+        tensor: Its name.
+        prompt_bands: The bands it saw in the prompt.
+        bands: The bands it sees now.
+        adapted: Whether it was rebuilt for other bands than the prompt's.
+    """
+
+    tensor: str
+    prompt_bands: tuple[str, ...]
+    bands: tuple[str, ...]
+    adapted: bool
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything that tells where weights come from.
+
+    Attributes:
+        url: Canonical URL of the spec.
+        key: The spec's key, with the fingerprints counted in.
+        architecture: timm architecture.
+        sensor: Sensor of the stem.
+        foundry: Name of the foundry.
+        foundry_fingerprint: Hash of its weights.
+        foundry_licence: Licence of its weights.
+        prompts: The prompts.
+        stem: What became of the stem.
+        versions: Versions of what computed the weights.
+        coverage: For every tensor: ``generated`` by the foundry, ``adapted`` (generated, then fitted to the sensor's
+            bands), copied from the ``prompt``, or freshly ``initialised``.
+    """
+
+    url: str
+    key: str
+    architecture: str
+    sensor: str
+    foundry: str
+    foundry_fingerprint: str
+    foundry_licence: str
+    prompts: tuple[PromptRecord, ...]
+    stem: StemRecord
+    versions: Mapping[str, str]
+    coverage: Mapping[str, Coverage] = field(repr=False)
+
+    @property
+    def licence(self) -> str:
+        """The licences that the weights inherit: the foundry's and the prompts'."""
+        licences = [self.foundry_licence, *(prompt.licence for prompt in self.prompts)]
+        return ', '.join(dict.fromkeys(licences))
+
+    def counts(self) -> dict[Coverage, int]:
+        """How many tensors are of each kind of coverage."""
+        return dict(Counter(self.coverage.values()))
+
+    def to_json(self) -> str:
+        """The provenance as JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> 'Provenance':
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            CacheError: If it is something else.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            prompts = tuple(
+                PromptRecord(**{**prompt, 'bands': tuple(prompt['bands'])}) for prompt in values['prompts']
+            )
+            stem = values['stem']
+            stem = StemRecord(
+                stem['tensor'], tuple(stem['prompt_bands']), tuple(stem['bands']), stem['adapted']
+            )
+            return cls(**{**values, 'prompts': prompts, 'stem': stem})
+        except (ValueError, TypeError, KeyError) as error:
+            raise CacheError(f'the provenance is not readable: {error}') from error
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """sha256 over the names, types, shapes and bytes of all tensors, in the order of their names."""
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().contiguous()
+        sha.update(f'{name} {tensor.dtype} {tuple(tensor.shape)};'.encode())
+        sha.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+    return sha.hexdigest()
+
+
+def write_weights(path: str | Path, tensors: Mapping[str, Tensor], provenance: Provenance) -> None:
+    """Write a weights file; ``path`` appears only once the file is complete and on the disk.
+
+    Raises:
+        CacheError: If the disk refuses; nothing is left behind.
+    """
+    path = Path(path)
+    provisional = path.with_name(f'{path.name}.{os.getpid()}.part')
+    metadata = {
+        'format': FORMAT,
+        'digest': digest(tensors),
+        'provenance': provenance.to_json(),
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(dict(tensors), provisional, metadata)
+        with provisional.open('rb') as file:
+            os.fsync(file.fileno())
+        provisional.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise CacheError(f'cannot write {path}: {error}') from error
+    finally:
+        provisional.unlink(missing_ok=True)
+
+
+def read_provenance(path: str | Path) -> Provenance:
+    """The provenance of a weights file, without reading its tensors.
+
+    Raises:
+        CacheError: If it is not a weights file of ours.
+    """
+    return Provenance.from_json(_metadata(Path(path))['provenance'])
+
+
+def read_weights(path: str | Path) -> tuple[dict[str, Tensor], Provenance]:
+    """Read and verify a weights file.
+
+    Raises:
+        CacheError: If it is damaged, or not ours.
+    """
+    path = Path(path)
+    metadata = _metadata(path)
+    try:
+        with safe_open(str(path), framework='pt') as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CacheError(f'{path} is damaged: {error}') from error
+    if digest(tensors) != metadata['digest']:
+        raise CacheError(f'{path} is damaged: its tensors do not have the sha256 its header states')
+    provenance = Provenance.from_json(metadata['provenance'])
+    # Safetensors sorts by name; the coverage keeps the state dict's order.
+    return {name: tensors[name] for name in provenance.coverage}, provenance
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        raise CacheError(f'no such file: {path}')
+    try:
+        with safe_open(str(path), framework='pt') as file:
+            metadata = dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise CacheError(f'{path} is not a readable safetensors file: {error}') from error
+    if metadata.get('format') != FORMAT or not {'digest', 'provenance'} <= metadata.keys():
+        raise CacheError(f'{path} was not written by torchgeo-geosane: it carries no provenance')
+    return metadata

@@ -1,0 +1,176 @@
+"""The spec: everything that determines generated weights, and its canonical URL.
+
+``geosane://resnet50?sensor=sentinel2_all&prompt=torchgeo%3A…&foundry=embedded&sampler=kde&bandwidth=0.2&precision=float32&seed=0``
+names one set of weights, anywhere. Only the architecture and the sensor must be written; the rest has defaults.
+"""
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from torchgeo_geosane.architectures import check_architecture
+from torchgeo_geosane.errors import SpecError, did_you_mean
+from torchgeo_geosane.foundry.sampling import KDE, SAMPLERS, Sampler
+from torchgeo_geosane.prompts import default_prompt
+from torchgeo_geosane.sensors import Sensor, get_sensor
+
+SCHEME = 'geosane'
+# Raised whenever the same spec would give other bytes than before, so that old cache entries are not found.
+ALGORITHM = 1
+
+Precision = Literal['float32', 'bfloat16']
+
+_MAX_SEED = 2**63 - 1
+_SAMPLER_FIELDS = {
+    name: [field.name for field in dataclasses.fields(sampler)] for name, sampler in SAMPLERS.items()
+}
+_PARAMETERS = ('sensor', 'prompt', 'foundry', 'sampler', 'bandwidth', 'fraction', 'precision', 'seed')
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is to be generated.
+
+    Attributes:
+        architecture: A timm architecture, without a tag.
+        sensor: Name of the sensor whose bands the stem takes.
+        prompts: Names of the prompts; several only for samplers that mix.
+        foundry: ``embedded``, a Hub repository, or a path.
+        sampler: How latents are drawn.
+        precision: Of the foundry's matrix products.
+        seed: Which of the many models; 0 … 2**63 - 1.
+    """
+
+    architecture: str
+    sensor: str
+    prompts: tuple[str, ...] = ()
+    foundry: str = 'embedded'
+    sampler: Sampler = dataclasses.field(default_factory=KDE)
+    precision: Precision = 'float32'
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every field, and fill in the default prompt.
+
+        Raises:
+            SpecError: If a field is malformed or unknown.
+        """
+        check_architecture(self.architecture)
+        get_sensor(self.sensor)
+        if not self.prompts:
+            prompts = (default_prompt(self.architecture, self.sensor),)
+            object.__setattr__(self, 'prompts', prompts)
+        if self.precision not in get_args(Precision):
+            raise SpecError(
+                f'unknown precision {self.precision!r}' + did_you_mean(self.precision, get_args(Precision))
+            )
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed <= _MAX_SEED:
+            raise SpecError(f'the seed must be an integer from 0 to 2**63 - 1, not {self.seed!r}')
+        for name in _SAMPLER_FIELDS[self.sampler.name]:
+            value = getattr(self.sampler, name)
+            if not math.isfinite(value) or value < 0:
+                raise SpecError(f'{name} must be a finite number of at least 0, not {value!r}')
+
+    @classmethod
+    def parse(cls, url: str) -> 'Spec':
+        """Read a spec from its URL.
+
+        Args:
+            url: ``geosane://ARCHITECTURE?sensor=…``, parameters in any order.
+
+        Raises:
+            SpecError: If the URL is malformed, or something in it is unknown.
+        """
+        parts = urlsplit(url)
+        if parts.scheme != SCHEME or not parts.netloc or parts.path.strip('/') or parts.fragment:
+            raise SpecError(
+                f'not a GeoSANE URL: {url!r}; write {SCHEME}://ARCHITECTURE?sensor=SENSOR&seed=0, '
+                f'e.g. {SCHEME}://resnet50?sensor=sentinel2_all'
+            )
+        values = _parameters(url, parts.query)
+        if 'sensor' not in values:
+            raise SpecError(f'{url!r} names no sensor: add ?sensor=…, e.g. ?sensor=sentinel2_all')
+        return cls(
+            architecture=parts.netloc,
+            sensor=values['sensor'][0],
+            prompts=tuple(values.get('prompt', ())),
+            foundry=values.get('foundry', ['embedded'])[0],
+            sampler=_parse_sampler(values),
+            precision=cast(Precision, values.get('precision', ['float32'])[0]),
+            seed=_parse_seed(values.get('seed', ['0'])[0]),
+        )
+
+    @property
+    def url(self) -> str:
+        """The canonical URL: every parameter, in a fixed order."""
+        parameters: list[tuple[str, Any]] = [('sensor', self.sensor)]
+        parameters += [('prompt', prompt) for prompt in self.prompts]
+        parameters += [('foundry', self.foundry), ('sampler', self.sampler.name)]
+        parameters += [
+            (name, float(getattr(self.sampler, name))) for name in _SAMPLER_FIELDS[self.sampler.name]
+        ]
+        parameters += [('precision', self.precision), ('seed', self.seed)]
+        query = '&'.join(f'{name}={quote(str(value), safe="/:.@,[]")}' for name, value in parameters)
+        return f'{SCHEME}://{self.architecture}?{query}'
+
+    def key(self, fingerprints: Iterable[str]) -> str:
+        """The identity of the result: a hash of the URL and of what its names stand for.
+
+        Args:
+            fingerprints: Of the foundry and of every prompt.
+
+        Returns:
+            16 hexadecimal digits.
+        """
+        text = '\n'.join([str(ALGORITHM), self.url, *fingerprints])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def target(self) -> Sensor:
+        """The sensor whose bands the stem takes."""
+        return get_sensor(self.sensor)
+
+
+def _parameters(url: str, query: str) -> dict[str, list[str]]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError as error:
+        raise SpecError(f'malformed parameters in {url!r}: write name=value, joined by &') from error
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if name not in _PARAMETERS:
+            raise SpecError(f'unknown parameter {name!r} in {url!r}' + did_you_mean(name, _PARAMETERS))
+        if not value:
+            raise SpecError(f'parameter {name!r} has no value in {url!r}')
+        if name in values and name != 'prompt':
+            raise SpecError(f'parameter {name!r} is given twice in {url!r}')
+        values.setdefault(name, []).append(value)
+    return values
+
+
+def _parse_seed(text: str) -> int:
+    if not text.isdecimal() or not text.isascii():
+        raise SpecError(f'the seed must be an integer from 0 to 2**63 - 1, not {text!r}')
+    return int(text)
+
+
+def _parse_sampler(values: dict[str, list[str]]) -> Sampler:
+    name = values.get('sampler', [KDE.name])[0]
+    if name not in SAMPLERS:
+        raise SpecError(f'unknown sampler {name!r}' + did_you_mean(name, SAMPLERS))
+    numbers = {}
+    for parameter in ('bandwidth', 'fraction'):
+        if parameter not in values:
+            continue
+        if parameter not in _SAMPLER_FIELDS[name]:
+            raise SpecError(f'the sampler {name!r} takes no {parameter}')
+        text = values[parameter][0]
+        try:
+            numbers[parameter] = float(text)
+        except ValueError:
+            raise SpecError(f'{parameter} must be a number, not {text!r}') from None
+    return SAMPLERS[name](**numbers)
