@@ -66,13 +66,13 @@ def resolve(rest: str, architecture: str) -> Prompt:
     enum, _, member = rest.partition('.')
     weights = next((one for one in _members(enum) if one.name == member), None)
     if weights is None or _ARCHITECTURES[enum] != architecture:
-        wrong = 'unknown' if weights is None else f'{_ARCHITECTURES[enum]!r} is the architecture of'
-        known = names(architecture) or ['timm:' + architecture, 'random']
+        fits = 'is unknown to' if weights is None else f'is of {_ARCHITECTURES[enum]!r} in'
+        known = names(architecture) or [f'timm:{architecture}', 'random']
         raise PromptError(
-            f"{wrong} prompt 'torchgeo:{rest}' (for {architecture!r})"
+            f"prompt 'torchgeo:{rest}' {fits} TorchGeo; for {architecture!r}"
             f'{did_you_mean("torchgeo:" + rest, known)}'
         )
-    bands, sensor = _bands(member, weights.meta)
+    bands, sensor = _bands(weights)
     publication = weights.meta.get('publication', weights.url)
     return Prompt(
         name=f'torchgeo:{rest}',
@@ -93,11 +93,13 @@ def _members(enum: str) -> Iterable[Any]:
     return getattr(torchgeo.models, enum, ()) if enum in _ARCHITECTURES else ()
 
 
-def _bands(member: str, meta: dict[str, Any]) -> tuple[tuple[Band, ...], str]:
+def _bands(weights: Any) -> tuple[tuple[Band, ...], str]:
     """What the stem sees, and the name of the sensor that sees just that."""
-    prefix = next(prefix for prefix in _SENSORS if member.startswith(prefix))
+    prefix = next((prefix for prefix in _SENSORS if weights.name.startswith(prefix)), None)
+    if prefix is None:
+        raise PromptError(f"prompt 'torchgeo:{weights}': it is not known which sensor it sees")
     sensor = SENSORS[_SENSORS[prefix]]
-    spelled = meta.get('bands') or sensor.band_names
+    spelled = weights.meta.get('bands') or sensor.band_names
     bands = tuple(_band(sensor, name) for name in spelled)
     exact = (known.name for known in SENSORS.values() if same_bands(known.bands, bands))
     return bands, next(exact, f'{sensor.name}[{",".join(band.name for band in bands)}]')

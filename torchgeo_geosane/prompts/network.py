@@ -26,13 +26,13 @@ def require_answer(url: str) -> None:
 
 
 def unreachable(prompt: str, architecture: str, reason: object) -> PromptError:
-    """The error for a prompt that could not be downloaded, naming what works offline."""
+    """The error for a prompt that could not be fetched, naming what works offline."""
     offline = [
         *(f'{name!r}' for name in packaged.names(architecture)),
         "'file:<path>' to weights of this architecture",
         "'random'",
     ]
     return PromptError(
-        f'prompt {prompt!r} could not be downloaded: {reason}. '
+        f'prompt {prompt!r} could not be fetched: {reason}. '
         f'Prompts for {architecture!r} that need no network: {", ".join(offline)}'
     )

@@ -41,8 +41,8 @@ def resolve_prompt(name: str, architecture: str, sensor: Sensor, seed: int) -> P
     if Path(name).expanduser().is_file():
         return files.resolve(name, architecture, sensor)
     raise PromptError(
-        f'unknown prompt {name!r}{did_you_mean(name, list_prompts(architecture))} '
-        'A prompt is torchgeo:<weights>, timm:<model>, ukis:<model>, file:<path> or random'
+        f'unknown prompt {name!r} (prompts are torchgeo:<weights>, timm:<model>, ukis:<model>, '
+        f'file:<path> and random){did_you_mean(name, list_prompts(architecture))}'
     )
 
 

@@ -1,0 +1,97 @@
+import importlib.util
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from onnx import numpy_helper
+
+from torchgeo_geosane.architectures import initialise, target_shapes
+from torchgeo_geosane.errors import PromptError
+from torchgeo_geosane.prompts import packaged, resolve_prompt
+from torchgeo_geosane.sensors import get_sensor
+
+ARCHITECTURE = 'tf_efficientnet_b4'
+SENSOR = get_sensor('sentinel2_all')
+NAMES = ['ukis:4b_l1c', 'ukis:4b_l2a', 'ukis:6b_l1c', 'ukis:6b_l2a']
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_lacks_only_what_the_unet_has_not(name: str) -> None:
+    prompt = resolve_prompt(name, ARCHITECTURE, SENSOR, seed=0)
+    source = prompt.open()
+    target = target_shapes(ARCHITECTURE, len(prompt.bands))
+    lacking = {n for n in set(target) - set(source.names()) if 'num_batches_tracked' not in n}
+    assert lacking == {
+        'conv_head.weight',
+        'bn2.weight',
+        'bn2.bias',
+        'bn2.running_mean',
+        'bn2.running_var',
+    }
+    assert all(source.shape(n) == target[n].shape for n in source.names())
+    assert all(source.dtype(n) == torch.float32 for n in source.names())
+    assert prompt.licence == 'Apache-2.0'
+
+
+def test_values_land_where_they_belong() -> None:
+    """timm computes with the prompt what smp computes with the ONNX file's own names."""
+    spec = importlib.util.find_spec('ukis_csmask')
+    assert spec is not None
+    assert spec.origin is not None
+    model = onnx.load(Path(spec.origin).with_name('model_6b_l1c.onnx'))
+    unet = smp.Unet('efficientnet-b4', encoder_weights=None, in_channels=6, classes=3)
+    stored = {
+        tensor.name.removeprefix('model.'): torch.from_numpy(numpy_helper.to_array(tensor).copy())
+        for tensor in model.graph.initializer
+    }
+    encoder = {name: t.float() for name, t in stored.items() if name.startswith('encoder.')}
+    lacking, unexpected = unet.load_state_dict(encoder, strict=False)
+    assert not unexpected
+    assert not any('_blocks' in n or '_stem' in n for n in lacking if 'num_batches' not in n)
+
+    source = resolve_prompt('ukis:6b_l1c', ARCHITECTURE, SENSOR, seed=0).open()
+    ours = timm.create_model(ARCHITECTURE, pretrained=False, num_classes=0, in_chans=6)
+    prompt = {name: source.read(name) for name in source.names()}
+    ours.load_state_dict({**initialise(ARCHITECTURE, 6, 0), **prompt})
+
+    # smp pads as for 380 pixels whatever the size. 60 halves as 380 does (odd at the same place),
+    # so that timm, which pads as the size needs, pads alike.
+    image = torch.randn(1, 6, 60, 60, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        theirs = unet.encoder.eval()(image)[-1]
+        features = ours.eval().forward_intermediates(image, intermediates_only=True)[-1]
+    torch.testing.assert_close(features, theirs)
+
+
+def test_a_file_that_is_not_the_pinned_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / 'ukis_csmask'
+    package.mkdir()
+    (package / '__init__.py').touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    prompt = resolve_prompt('ukis:6b_l1c', ARCHITECTURE, SENSOR, seed=0)
+    with pytest.raises(PromptError, match=r'No such file.*reinstall'):
+        prompt.open()
+    (package / 'model_6b_l1c.onnx').write_bytes(b'another model')
+    with pytest.raises(PromptError, match=r'is not the file of ukis-csmask 1\.0\.0'):
+        prompt.open()
+
+
+def test_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, 'ukis_csmask', raising=False)
+    monkeypatch.setattr(sys, 'path', [])
+    prompt = resolve_prompt('ukis:6b_l1c', ARCHITECTURE, SENSOR, seed=0)
+    with pytest.raises(PromptError, match=r'pip install "torchgeo-geosane\[offline\]"'):
+        prompt.open()
+
+
+def test_wrong_names_and_architectures() -> None:
+    with pytest.raises(PromptError, match="'ukis:6b_l1': did you mean 'ukis:6b_l1c'"):
+        resolve_prompt('ukis:6b_l1', ARCHITECTURE, SENSOR, seed=0)
+    with pytest.raises(PromptError, match="an encoder of 'tf_efficientnet_b4', not of 'resnet18'"):
+        resolve_prompt('ukis:6b_l1c', 'resnet18', SENSOR, seed=0)
+    assert packaged.names('resnet18') == []
+    assert packaged.names(ARCHITECTURE) == NAMES
