@@ -31,9 +31,13 @@ class Attention(nn.Module):
         batch, tokens, width = x.shape
         qkv = self.c_attn(x).view(batch, tokens, 3, self.nhead, width // self.nhead)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
+        y = F.scaled_dot_product_attention(
+            q, k, v, dropout_p=self.dropout if self.training else 0.0
+        )
         return F.dropout(
-            self.c_proj(y.transpose(1, 2).reshape(batch, tokens, width)), self.dropout, self.training
+            self.c_proj(y.transpose(1, 2).reshape(batch, tokens, width)),
+            self.dropout,
+            self.training,
         )
 
 
@@ -194,7 +198,11 @@ class WeightAutoencoder(nn.Module):
         self.decoder_comp = nn.Linear(config.latent_dim, d)
         self.transformer_decoder = Transformer(config)
         self.detokenizer = _detokenizer(config)
-        self.pe = LearnedPositions(config) if config.positions == 'learned' else SinusoidalPositions(config)
+        self.pe = (
+            LearnedPositions(config)
+            if config.positions == 'learned'
+            else SinusoidalPositions(config)
+        )
         if config.layer_types:
             self.layer_type_embs = LayerTypeEmbedding(d)
         if config.projection_dim:

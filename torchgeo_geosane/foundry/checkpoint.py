@@ -119,7 +119,9 @@ def save(
         dtype: Element type of the stored weights.
     """
     path = Path(path)
-    tensors = {name: t.detach().to('cpu', dtype).contiguous() for name, t in model.state_dict().items()}
+    tensors = {
+        name: t.detach().to('cpu', dtype).contiguous() for name, t in model.state_dict().items()
+    }
     provisional = path.with_name(path.name + '.part')
     save_file(tensors, provisional, {**info, 'format': FORMAT, 'config': model.config.to_json()})
     provisional.replace(path)
@@ -170,7 +172,9 @@ def _read_pickle(path: Path) -> tuple[Mapping[str, Tensor], dict[str, str]]:
     model = content.get('model') if isinstance(content, dict) else None
     if not isinstance(model, dict) or not model:
         held = sorted(content) if isinstance(content, dict) else type(content).__name__
-        raise FoundryError(f"{path} has no 'model' entry with the foundry's weights; it holds {held}")
+        raise FoundryError(
+            f"{path} has no 'model' entry with the foundry's weights; it holds {held}"
+        )
     stray = [name for name, value in model.items() if not isinstance(value, Tensor)]
     if stray:
         raise FoundryError(f'{path}: {stray[0]!r} is not a tensor')
@@ -204,16 +208,18 @@ def _read_params(folder: Path, weights: Path) -> dict[str, Any]:
 def _check_tensors(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
     for name, tensor in found.items():
         if name not in wanted:
-            raise FoundryError(f'the checkpoint holds an unknown tensor {name!r} {tuple(tensor.shape)}')
+            raise FoundryError(
+                f'the checkpoint holds an unknown tensor {name!r} {tuple(tensor.shape)}'
+            )
         if tensor.shape != wanted[name].shape:
             raise FoundryError(
                 f'{name!r} has shape {tuple(tensor.shape)}, the configuration asks for '
                 f'{tuple(wanted[name].shape)}'
             )
         if not tensor.is_floating_point():
-            raise FoundryError(f'{name!r} holds {tensor.dtype}, a foundry has floating-point weights')
+            raise FoundryError(
+                f'{name!r} holds {tensor.dtype}, a foundry has floating-point weights'
+            )
     for name in wanted:
         if name not in found and name != 'pe.div_term':
             raise FoundryError(f'the checkpoint lacks the tensor {name!r}')
-
-

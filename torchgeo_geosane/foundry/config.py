@@ -65,7 +65,9 @@ class FoundryConfig:
         """
         for name in ('d_model', 'nhead', 'num_layers', 'latent_dim', 'token_size', 'window'):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise FoundryError(f'{name} must be a positive integer, not {getattr(self, name)!r}')
+                raise FoundryError(
+                    f'{name} must be a positive integer, not {getattr(self, name)!r}'
+                )
         if self.halo < 0:
             raise FoundryError(f'halo must not be negative, it is {self.halo}')
         if self.d_model % self.nhead or self.d_model % 2:
@@ -73,9 +75,13 @@ class FoundryConfig:
                 f'd_model {self.d_model} must be even and divisible by nhead {self.nhead}'
             )
         if self.positions == 'learned' and self.max_positions is None:
-            raise FoundryError('learned positions need max_positions, the sizes of their three tables')
+            raise FoundryError(
+                'learned positions need max_positions, the sizes of their three tables'
+            )
         if self.positions == 'learned' and self.relative_positions:
-            raise FoundryError('learned positions are looked up by index: relative_positions must be off')
+            raise FoundryError(
+                'learned positions are looked up by index: relative_positions must be off'
+            )
 
     def to_json(self) -> str:
         """The configuration as one line of JSON."""

@@ -159,7 +159,9 @@ class Engine:
         tokens = []
         for candidate in range(candidates):
             with self._autocast():
-                decoded = self.model.decode_embedded(_stack(run[candidate], windows, start), embedding)
+                decoded = self.model.decode_embedded(
+                    _stack(run[candidate], windows, start), embedding
+                )
             tokens.append(_cores(decoded.float(), windows))
         yield Decoded(windows[0].core_start, torch.stack(tokens).cpu())
 

@@ -34,7 +34,10 @@ def locate_on_hub(name: str) -> Path:
     try:
         snapshot = Path(
             snapshot_download(
-                repository, revision=revision_or_main, allow_patterns=list(_PATTERNS), local_files_only=True
+                repository,
+                revision=revision_or_main,
+                allow_patterns=list(_PATTERNS),
+                local_files_only=True,
             )
         )
         if _has_weights(snapshot):
@@ -46,7 +49,7 @@ def locate_on_hub(name: str) -> Path:
         return Path(
             snapshot_download(repository, revision=revision_or_main, allow_patterns=list(_PATTERNS))
         )
-    except Exception as error:  # The Hub's client raises many kinds; all mean that it was not fetched.
+    except Exception as error:  # Many kinds, which all mean that it was not fetched.
         raise FoundryError(
             f'the foundry {name!r} is not in the local Hub cache and could not be fetched '
             f'({type(error).__name__}: {error}). Without a network use foundry=embedded, or copy the '

@@ -66,7 +66,9 @@ def infer_sizes(tensors: Mapping[str, Tensor]) -> InferredSizes:
     latent_dim = _shape(tensors, 'encoder_comp.weight')[0]
     layers = {
         int(match[1])
-        for match in (re.match(r'transformer_encoder\.transformer\.(\d+)\.', name) for name in tensors)
+        for match in (
+            re.match(r'transformer_encoder\.transformer\.(\d+)\.', name) for name in tensors
+        )
         if match
     }
     projection_dim, flat = (
@@ -161,7 +163,9 @@ def _detokenizer(tensors: Mapping[str, Tensor]) -> DetokenizerKind:
         return 'skip'
     if 'detokenizer.0.weight' in tensors:
         return 'hidden'
-    raise FoundryError("the checkpoint lacks its detokenizer ('detokenizer.weight' or a variant of it)")
+    raise FoundryError(
+        "the checkpoint lacks its detokenizer ('detokenizer.weight' or a variant of it)"
+    )
 
 
 def _positions(params: Mapping[str, Any], sizes: InferredSizes, source: Path) -> PositionKind:

@@ -86,7 +86,11 @@ class Layout:
         claimed: set[str] = set()
         start = 0
         for name, shape in shapes.items():
-            if 'weight' not in name or 0 in shape or (tokenisation == 'matrices' and len(shape) < 2):
+            if (
+                'weight' not in name
+                or 0 in shape
+                or (tokenisation == 'matrices' and len(shape) < 2)
+            ):
                 continue
             rows = shape[0] if shape else 1
             columns = math.prod(shape[1:])
@@ -127,7 +131,11 @@ class Layout:
         for segment in self.segments[first:]:
             if segment.start >= stop:
                 break
-            yield segment, max(start, segment.start) - segment.start, min(stop, segment.stop) - segment.start
+            yield (
+                segment,
+                max(start, segment.start) - segment.start,
+                min(stop, segment.stop) - segment.start,
+            )
 
     def positions(self, start: int, stop: int) -> Tensor:
         """Positions of tokens ``[start, stop)``.

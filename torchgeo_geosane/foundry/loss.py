@@ -38,7 +38,9 @@ def reconstruction_loss(
     return (error / (variance.sqrt() + 1e-4).square())[mask].mean()
 
 
-def contrastive_loss(first: Tensor, second: Tensor, temperature: float = 0.1) -> tuple[Tensor, Tensor]:
+def contrastive_loss(
+    first: Tensor, second: Tensor, temperature: float = 0.1
+) -> tuple[Tensor, Tensor]:
     """NT-Xent between two views of each window of a batch.
 
     Args:

@@ -128,7 +128,8 @@ class Spherical:
         angle = torch.acos(cosine).unsqueeze(-1)
         sine = torch.sin(angle)
         arc = (
-            torch.sin((1 - self.fraction) * angle) * first + torch.sin(self.fraction * angle) * second
+            torch.sin((1 - self.fraction) * angle) * first
+            + torch.sin(self.fraction * angle) * second
         ) / sine
         return torch.where(sine > 1e-4, arc, torch.lerp(first, second, self.fraction))
 
@@ -159,7 +160,9 @@ SAMPLERS: dict[str, type[KDE | JointKDE | Linear | Spherical | Reconstruct]] = {
 
 def _pair(latents: Tensor, name: str) -> tuple[Tensor, Tensor]:
     if len(latents) != 2:
-        raise FoundryError(f'the {name!r} sampler goes between two prompts, it was given {len(latents)}')
+        raise FoundryError(
+            f'the {name!r} sampler goes between two prompts, it was given {len(latents)}'
+        )
     return latents[0], latents[1]
 
 
