@@ -1,0 +1,18 @@
+"""GeoSANE as a TorchGeo weights provider: importing this package makes its weights known to TorchGeo.
+
+>>> import torchgeo_geosane
+>>> from torchgeo.models import get_weight
+>>> weights = get_weight('GeoSANE_EfficientNetB4_Weights.SENTINEL2_ALL')
+>>> state_dict = weights.get_state_dict()  # generated now, cached for the next time
+"""
+
+from torchgeo_geosane.errors import GeoSANEError
+from torchgeo_geosane.generate import Generated, generate
+from torchgeo_geosane.providers.torchgeo import register
+from torchgeo_geosane.sensors import Band, Sensor, get_sensor
+from torchgeo_geosane.spec import Spec
+
+__all__ = ['Band', 'Generated', 'GeoSANEError', 'Sensor', 'Spec', 'generate', 'get_sensor']
+__version__ = '0.1.0'
+
+register()

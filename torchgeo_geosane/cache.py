@@ -91,7 +91,9 @@ def store(path: Path, tensors: dict[str, Tensor], provenance: Provenance) -> Non
         write_weights(path, tensors, provenance)
     except CacheError as error:
         logger.warning(
-            'The generated weights were not cached: %s. Set %s to a writable directory.', error, ENVIRONMENT
+            'The generated weights were not cached: %s. Set %s to a writable directory.',
+            error,
+            ENVIRONMENT,
         )
 
 

@@ -131,7 +131,9 @@ class _Candidate:
         self._layout = layout
         # The stem is written as the prompt has it, then fitted to the sensor: so it may have another shape for a while.
         self.tensors = {
-            name: torch.empty(sources[0].shape(name) if name in layout.names else wanted.shape, dtype=wanted.dtype)
+            name: torch.empty(
+                sources[0].shape(name) if name in layout.names else wanted.shape, dtype=wanted.dtype
+            )
             for name, wanted in target.items()
         }
         self.writer = TokenWriter(self.tensors, layout)
@@ -165,9 +167,15 @@ class _Candidate:
 
     def _blend(self, name: str) -> Tensor:
         """What the prompts have for a tensor that is not generated, each by its share."""
-        if sum(share > 0 for share in self.shares) == 1 or not self._target[name].dtype.is_floating_point:
+        if (
+            sum(share > 0 for share in self.shares) == 1
+            or not self._target[name].dtype.is_floating_point
+        ):
             return self._sources[self.shares.index(max(self.shares))].read(name).clone()
-        tensors = (source.read(name).float() * share for source, share in zip(self._sources, self.shares, strict=True))
+        tensors = (
+            source.read(name).float() * share
+            for source, share in zip(self._sources, self.shares, strict=True)
+        )
         return torch.stack(list(tensors)).sum(dim=0)
 
     def _provenance(
@@ -228,7 +236,9 @@ def _fill(
 
 
 def _resolve(spec: Spec) -> list[Prompt]:
-    return [resolve_prompt(name, spec.architecture, spec.target, spec.seed) for name in spec.prompts]
+    return [
+        resolve_prompt(name, spec.architecture, spec.target, spec.seed) for name in spec.prompts
+    ]
 
 
 def _open(prompts: list[Prompt], stem: str) -> list[TensorSource]:
@@ -266,7 +276,9 @@ def _verify(tensors: Mapping[str, Tensor], target: Mapping[str, TensorSpec]) -> 
                 f'the architecture wants {wanted.shape} {wanted.dtype}'
             )
         if wanted.dtype.is_floating_point and not torch.isfinite(tensor).all():
-            raise PromptError(f'{name!r} holds NaN or infinite values: it cannot be used as weights')
+            raise PromptError(
+                f'{name!r} holds NaN or infinite values: it cannot be used as weights'
+            )
 
 
 def _device(name: str) -> torch.device:

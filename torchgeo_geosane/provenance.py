@@ -109,7 +109,8 @@ class Provenance:
         try:
             values: dict[str, Any] = json.loads(text)
             prompts = tuple(
-                PromptRecord(**{**prompt, 'bands': tuple(prompt['bands'])}) for prompt in values['prompts']
+                PromptRecord(**{**prompt, 'bands': tuple(prompt['bands'])})
+                for prompt in values['prompts']
             )
             stem = values['stem']
             stem = StemRecord(

@@ -26,9 +26,19 @@ Precision = Literal['float32', 'bfloat16']
 
 _MAX_SEED = 2**63 - 1
 _SAMPLER_FIELDS = {
-    name: [field.name for field in dataclasses.fields(sampler)] for name, sampler in SAMPLERS.items()
+    name: [field.name for field in dataclasses.fields(sampler)]
+    for name, sampler in SAMPLERS.items()
 }
-_PARAMETERS = ('sensor', 'prompt', 'foundry', 'sampler', 'bandwidth', 'fraction', 'precision', 'seed')
+_PARAMETERS = (
+    'sensor',
+    'prompt',
+    'foundry',
+    'sampler',
+    'bandwidth',
+    'fraction',
+    'precision',
+    'seed',
+)
 
 
 @dataclass(frozen=True)
@@ -66,9 +76,14 @@ class Spec:
             object.__setattr__(self, 'prompts', prompts)
         if self.precision not in get_args(Precision):
             raise SpecError(
-                f'unknown precision {self.precision!r}' + did_you_mean(self.precision, get_args(Precision))
+                f'unknown precision {self.precision!r}'
+                + did_you_mean(self.precision, get_args(Precision))
             )
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed <= _MAX_SEED:
+        if (
+            isinstance(self.seed, bool)
+            or not isinstance(self.seed, int)
+            or not 0 <= self.seed <= _MAX_SEED
+        ):
             raise SpecError(f'the seed must be an integer from 0 to 2**63 - 1, not {self.seed!r}')
         for name in _SAMPLER_FIELDS[self.sampler.name]:
             value = getattr(self.sampler, name)
@@ -111,10 +126,13 @@ class Spec:
         parameters += [('prompt', prompt) for prompt in self.prompts]
         parameters += [('foundry', self.foundry), ('sampler', self.sampler.name)]
         parameters += [
-            (name, float(getattr(self.sampler, name))) for name in _SAMPLER_FIELDS[self.sampler.name]
+            (name, float(getattr(self.sampler, name)))
+            for name in _SAMPLER_FIELDS[self.sampler.name]
         ]
         parameters += [('precision', self.precision), ('seed', self.seed)]
-        query = '&'.join(f'{name}={quote(str(value), safe="/:.@,[]")}' for name, value in parameters)
+        query = '&'.join(
+            f'{name}={quote(str(value), safe="/:.@,[]")}' for name, value in parameters
+        )
         return f'{SCHEME}://{self.architecture}?{query}'
 
     def key(self, fingerprints: Iterable[str]) -> str:
@@ -139,11 +157,15 @@ def _parameters(url: str, query: str) -> dict[str, list[str]]:
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError as error:
-        raise SpecError(f'malformed parameters in {url!r}: write name=value, joined by &') from error
+        raise SpecError(
+            f'malformed parameters in {url!r}: write name=value, joined by &'
+        ) from error
     values: dict[str, list[str]] = {}
     for name, value in pairs:
         if name not in _PARAMETERS:
-            raise SpecError(f'unknown parameter {name!r} in {url!r}' + did_you_mean(name, _PARAMETERS))
+            raise SpecError(
+                f'unknown parameter {name!r} in {url!r}' + did_you_mean(name, _PARAMETERS)
+            )
         if not value:
             raise SpecError(f'parameter {name!r} has no value in {url!r}')
         if name in values and name != 'prompt':

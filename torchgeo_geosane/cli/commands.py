@@ -1,0 +1,102 @@
+"""What our own subcommands do."""
+
+import json
+import sys
+from pathlib import Path
+
+from torchgeo_geosane import cache
+from torchgeo_geosane.cli.tables import format_table, format_provenance
+from torchgeo_geosane.errors import CacheError, GeoSANEError, SpecError, did_you_mean
+from torchgeo_geosane.export import check_format, export, provenance_of
+from torchgeo_geosane.generate import generate, identify
+from torchgeo_geosane.providers.catalog import catalogue
+from torchgeo_geosane.spec import SCHEME, Spec
+
+
+def list_weights() -> None:
+    """List the named weights: what they see, the prompt they come from, whether they are cached."""
+    rows = [
+        (
+            entry.name,
+            entry.spec.sensor,
+            str(entry.spec.target.in_chans),
+            ', '.join(entry.spec.prompts),
+            'yes' if _is_cached(entry.spec) else 'no',
+        )
+        for entry in catalogue()
+    ]
+    print(format_table(('name', 'sensor', 'channels', 'prompt', 'cached'), rows))
+
+
+def generate_weights(name: str, out: Path, force: bool = False) -> None:
+    """Generate weights and write them to a file.
+
+    Args:
+        name: A name of the catalogue, or a ``geosane://`` URL.
+        out: ``*.safetensors``, or ``*.ckpt`` for the ``weights`` argument of TorchGeo's tasks.
+        force: Replace the file if it exists.
+    """
+    check_format(out)
+    if out.exists() and not force:
+        raise CacheError(f'{out} exists: choose another name, or replace it with --force')
+    generated = generate(find_spec(name), progress=sys.stderr.isatty())
+    export(generated, out)
+    print(f'{out}: {generated.provenance.url}')
+
+
+def info(file: str, as_json: bool = False) -> None:
+    """Show where weights come from.
+
+    Args:
+        file: A file that this program wrote, or the name or URL of cached weights.
+        as_json: Print everything as JSON.
+    """
+    path = Path(file)
+    if not path.exists() and (file.startswith(f'{SCHEME}:') or file.startswith('GeoSANE_')):
+        spec = find_spec(file)
+        path = cache.path_of(spec, identify(spec))
+        if not path.exists():
+            raise CacheError(f'{file} is not cached: generate it first, or name a file')
+    provenance = provenance_of(path)
+    print(
+        json.dumps(json.loads(provenance.to_json()), indent=2)
+        if as_json
+        else format_provenance(path, provenance)
+    )
+
+
+def list_cache() -> None:
+    """List the cached weights, and where they lie."""
+    rows = [
+        (entry.path.name, f'{entry.size / 1e6:.1f} MB', entry.provenance.url)
+        for entry in cache.entries()
+    ]
+    print(cache.directory())
+    print(format_table(('file', 'size', 'spec'), rows))
+
+
+def clear_cache() -> None:
+    """Delete all cached weights."""
+    print(f'{cache.clear()} files deleted from {cache.directory()}')
+
+
+def find_spec(name: str) -> Spec:
+    """The spec of a name or a URL.
+
+    Raises:
+        SpecError: If there is none; the message names the nearest names.
+    """
+    if name.startswith(f'{SCHEME}:'):
+        return Spec.parse(name)
+    specs = {entry.name: entry.spec for entry in catalogue()}
+    if name not in specs:
+        raise SpecError(f'unknown weights {name!r}{did_you_mean(name, specs)}')
+    return specs[name]
+
+
+def _is_cached(spec: Spec) -> bool:
+    try:
+        return cache.path_of(spec, identify(spec)).exists()
+    except GeoSANEError:
+        return False
+

@@ -1,0 +1,78 @@
+"""The arguments of our own subcommands."""
+
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from torchgeo_geosane.cli import commands
+
+_DESCRIPTION = """GeoSANE weights for TorchGeo, generated when asked for.
+
+TorchGeo's own 'fit', 'validate', 'test' and 'predict' are subcommands too, with generated weights known to them:
+  torchgeo-geosane fit --config examples/quickstart.yaml
+"""
+
+
+def run_command(arguments: Sequence[str]) -> None:
+    """Parse the arguments of one of our own subcommands, and run it."""
+    parsed = _parser().parse_args(list(arguments))
+    match parsed.command:
+        case 'list':
+            commands.list_weights()
+        case 'generate':
+            chosen = parsed.generate
+            commands.generate_weights(chosen.name, chosen.out, chosen.force)
+        case 'info':
+            commands.info(parsed.info.file, parsed.info.json)
+        case 'cache':
+            _cache(parsed.cache)
+
+
+def _cache(parsed: Namespace) -> None:
+    match parsed.command:
+        case 'list':
+            commands.list_cache()
+        case 'clear':
+            commands.clear_cache()
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog='torchgeo-geosane',
+        description=_DESCRIPTION,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    subcommands = parser.add_subcommands(dest='command')
+    subcommands.add_subcommand('list', ArgumentParser(), help='list the named weights')
+    subcommands.add_subcommand('generate', _generate_parser(), help='generate weights into a file')
+    subcommands.add_subcommand('info', _info_parser(), help='show where weights come from')
+    cache = ArgumentParser(description='The cache of generated weights.')
+    subcommands.add_subcommand('cache', cache, help='list or clear the cached weights')
+    # jsonargparse wants nested subcommands added after their parent.
+    nested = cache.add_subcommands(dest='command')
+    nested.add_subcommand('list', ArgumentParser(), help='list the cached files')
+    nested.add_subcommand('clear', ArgumentParser(), help='delete them all')
+    return parser
+
+
+def _generate_parser() -> ArgumentParser:
+    parser = ArgumentParser(description='Generate weights and write them to a file.')
+    parser.add_argument('name', help='a name that `list` shows, or a geosane:// URL')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        required=True,
+        help="*.safetensors, or *.ckpt for the weights argument of TorchGeo's tasks",
+    )
+    parser.add_argument('--force', action='store_true', help='replace the file if it exists')
+    return parser
+
+
+def _info_parser() -> ArgumentParser:
+    parser = ArgumentParser(description='Show where weights come from, and what each tensor is.')
+    parser.add_argument('file', help='a file written by `generate`, or the name or URL of cached weights')
+    parser.add_argument('--json', action='store_true', help='everything, as JSON')
+    return parser
+

@@ -1,0 +1,84 @@
+"""Writing generated weights in the forms other tools read."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from torchgeo_geosane.errors import CacheError
+from torchgeo_geosane.generate import Generated
+from torchgeo_geosane.provenance import Provenance, read_provenance, write_weights
+
+FORMATS = ('.safetensors', '.ckpt')
+_PROVENANCE = 'torchgeo_geosane_provenance'
+
+
+def export(generated: Generated, path: str | Path) -> None:
+    """Write generated weights; the suffix chooses the form.
+
+    Args:
+        generated: The weights.
+        path: ``*.safetensors`` (with provenance in the header), or ``*.ckpt``, a checkpoint that the ``weights`` argument of
+            TorchGeo's tasks accepts as a path.
+
+    Raises:
+        CacheError: If the suffix is unknown or the file cannot be written; nothing is left behind.
+    """
+    path = Path(path)
+    check_format(path)
+    if path.suffix == '.ckpt':
+        _write_checkpoint(path, generated.tensors, generated.provenance)
+    else:
+        write_weights(path, generated.tensors, generated.provenance)
+
+
+def check_format(path: Path) -> None:
+    """Make sure that a file of this name can be written.
+
+    Raises:
+        CacheError: If its suffix is unknown.
+    """
+    if path.suffix not in FORMATS:
+        raise CacheError(
+            f'cannot write {path.name!r}: the suffix must be one of {", ".join(FORMATS)}'
+        )
+
+
+def provenance_of(path: str | Path) -> Provenance:
+    """The provenance inside a file that ``export`` wrote.
+
+    Raises:
+        CacheError: If the file is damaged or not ours.
+    """
+    path = Path(path)
+    if path.suffix != '.ckpt':
+        return read_provenance(path)
+    try:
+        content = torch.load(path, map_location='cpu', mmap=True, weights_only=True)
+        return Provenance.from_json(content[_PROVENANCE])
+    except FileNotFoundError as error:
+        raise CacheError(f'no such file: {path}') from error
+    except CacheError:
+        raise
+    except Exception as error:  # torch.load raises many kinds for files that are something else.
+        raise CacheError(f'{path} was not written by torchgeo-geosane: {error}') from error
+
+
+def _write_checkpoint(path: Path, tensors: Mapping[str, Tensor], provenance: Provenance) -> None:
+    """The form TorchGeo's ``extract_backbone`` reads: a Lightning checkpoint of a model named ``model``."""
+    content = {
+        'hyper_parameters': {'model': provenance.architecture},
+        'state_dict': {f'model.{name}': tensor for name, tensor in tensors.items()},
+        _PROVENANCE: provenance.to_json(),
+    }
+    provisional = path.with_name(f'{path.name}.{os.getpid()}.part')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(content, provisional)
+        provisional.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise CacheError(f'cannot write {path}: {error}') from error
+    finally:
+        provisional.unlink(missing_ok=True)

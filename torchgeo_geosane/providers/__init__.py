@@ -1,0 +1,1 @@
+"""Providers: the doors through which other libraries find generated weights."""
