@@ -1,0 +1,6 @@
+"""Callbacks for TorchGeo's tasks. Naming one in a config also registers the weights."""
+
+from torchgeo_geosane.callbacks.mean_iou import MeanIoU
+from torchgeo_geosane.callbacks.segmentation_figure import SegmentationFigure
+
+__all__ = ['MeanIoU', 'SegmentationFigure']
