@@ -62,7 +62,7 @@ def datamodule(**kwargs) -> Sentinel2LandUseDataModule:
 def test_batches_of_a_real_run() -> None:
     batches = run(datamodule())
     assert {split: len(found) for split, found in batches.items()} == {
-        'train': 4,
+        'train': 6,
         'val': 4,
         'test': 3,
     }

@@ -109,6 +109,5 @@ class Sentinel2LandUseDataModule(NonGeoDataModule):
             batch_size=self.batch_size,
             sampler=RandomChipSampler(len(dataset), self.length),
             num_workers=self.num_workers,
-            drop_last=True,
             persistent_workers=self.num_workers > 0,
         )
