@@ -109,6 +109,31 @@ def create(
     return [candidate.finish(foundry) for candidate in candidates]
 
 
+def take_prompt(spec: Spec) -> dict[str, Tensor]:
+    """The first prompt itself, brought to the sensor's bands: what generated weights are compared with.
+
+    Args:
+        spec: Its architecture, sensor and first prompt are looked at; what the prompt lacks is initialised from its seed.
+
+    Returns:
+        The state dict of the headless architecture, on the CPU.
+
+    Raises:
+        GeoSANEError: If the prompt cannot be had, or does not fit.
+    """
+    prompt = _resolve(spec)[0]
+    source = prompt.open()
+    stem = find_stem(spec.architecture)
+    tensors = initialise(spec.architecture, spec.target.in_chans, spec.seed)
+    for name in source.names():
+        tensor = source.read(name)
+        if name == stem:
+            tensor = adapt_stem(tensor, prompt.bands, spec.target.bands)
+        tensors[name] = tensor.to(tensors[name].dtype, copy=True)
+    _verify(tensors, target_shapes(spec.architecture, spec.target.in_chans))
+    return tensors
+
+
 class _Candidate:
     """One state dict on its way: allocated, written into, completed, verified."""
 
