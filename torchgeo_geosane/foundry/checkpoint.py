@@ -119,8 +119,11 @@ def save(
         dtype: Element type of the stored weights.
     """
     path = Path(path)
+    # The positions' frequencies are multiplied by indices of many thousands: rounded to float16
+    # they would embed other positions than those trained on.
     tensors = {
-        name: t.detach().to('cpu', dtype).contiguous() for name, t in model.state_dict().items()
+        name: t.detach().to('cpu', t.dtype if name == 'pe.div_term' else dtype).contiguous()
+        for name, t in model.state_dict().items()
     }
     provisional = path.with_name(path.name + '.part')
     save_file(tensors, provisional, {**info, 'format': FORMAT, 'config': model.config.to_json()})
