@@ -3,15 +3,16 @@
 It lies in ``geosane`` under the torch hub directory, or where ``TORCHGEO_GEOSANE_CACHE`` says.
 """
 
+import glob
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from torchgeo_geosane.errors import CacheError
@@ -34,7 +35,8 @@ class Entry:
 
 def directory() -> Path:
     """Where the cache lies; it may not exist yet."""
-    return Path(os.environ.get(ENVIRONMENT) or Path(torch.hub.get_dir()) / 'geosane')
+    chosen = os.environ.get(ENVIRONMENT)
+    return Path(chosen).expanduser() if chosen else Path(torch.hub.get_dir(), 'geosane')
 
 
 def path_of(spec: Spec, key: str) -> Path:
@@ -48,18 +50,12 @@ def locked(path: Path) -> Iterator[None]:
 
     A cache that cannot be written has no lock; then there is nothing to protect.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(path.name + '.lock'))
-        lock.acquire()
-    except OSError as error:
-        logger.debug('no lock on %s: %s', path, error)
-        yield
-        return
+    lock = _acquire(path)
     try:
         yield
     finally:
-        lock.release()
+        if lock is not None:
+            lock.release()
 
 
 def load(path: Path, key: str) -> tuple[dict[str, Tensor], Provenance] | None:
@@ -68,7 +64,9 @@ def load(path: Path, key: str) -> tuple[dict[str, Tensor], Provenance] | None:
     Returns:
         Tensors and provenance, or None if there is no file to trust.
     """
-    if not path.exists():
+    if not os.path.exists(
+        path
+    ):  # Unlike Path.exists, False too where the folder may not be searched.
         return None
     try:
         tensors, provenance = read_weights(path)
@@ -86,12 +84,16 @@ def load(path: Path, key: str) -> tuple[dict[str, Tensor], Provenance] | None:
 
 
 def store(path: Path, tensors: dict[str, Tensor], provenance: Provenance) -> None:
-    """Write a cache file. A cache that refuses is reported and otherwise ignored: the weights exist all the same."""
+    """Write a cache file, whose lock is held.
+
+    A cache that refuses is reported and otherwise ignored: the weights exist all the same.
+    """
+    _sweep(path)
     try:
         write_weights(path, tensors, provenance)
     except CacheError as error:
         logger.warning(
-            'The generated weights were not cached: %s. Set %s to a writable directory.',
+            'The generated weights were not cached: %s. Set %s to a directory with room.',
             error,
             ENVIRONMENT,
         )
@@ -120,3 +122,28 @@ def clear() -> int:
             path.unlink(missing_ok=True)
             deleted += pattern != '*.lock'
     return deleted
+
+
+def _acquire(path: Path) -> FileLock | None:
+    lock = FileLock(path.with_name(path.name + '.lock'))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            logger.warning('Another process is generating %s; waiting for it.', path.name)
+            lock.acquire()
+    except (
+        OSError,
+        NotImplementedError,
+    ) as error:  # The latter where the file system has no locks.
+        logger.debug('no lock on %s: %s', path, error)
+        return None
+    return lock
+
+
+def _sweep(path: Path) -> None:
+    """Delete what processes that were killed while writing this file left; nobody else is writing it."""
+    for stale in path.parent.glob(f'{glob.escape(path.name)}.*.part'):
+        with suppress(OSError):
+            stale.unlink()

@@ -1,12 +1,12 @@
 """Writing generated weights in the forms other tools read."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.errors import CacheError
 from torchgeo_geosane.generate import Generated
 from torchgeo_geosane.provenance import Provenance, read_provenance, write_weights
@@ -55,15 +55,15 @@ def provenance_of(path: str | Path) -> Provenance:
     path = Path(path)
     if path.suffix != '.ckpt':
         return read_provenance(path)
+    if not path.is_file():
+        raise CacheError(f'no such file: {path}')
     try:
         content = torch.load(path, map_location='cpu', mmap=True, weights_only=True)
-        return Provenance.from_json(content[_PROVENANCE])
-    except FileNotFoundError as error:
-        raise CacheError(f'no such file: {path}') from error
-    except CacheError:
-        raise
     except Exception as error:  # torch.load raises many kinds for files that are something else.
-        raise CacheError(f'{path} was not written by torchgeo-geosane: {error}') from error
+        raise CacheError(f'{path} is not a readable checkpoint: {error}') from error
+    if not isinstance(content, dict) or _PROVENANCE not in content:
+        raise CacheError(f'{path} was not written by torchgeo-geosane: it carries no provenance')
+    return Provenance.from_json(content[_PROVENANCE])
 
 
 def _write_checkpoint(path: Path, tensors: Mapping[str, Tensor], provenance: Provenance) -> None:
@@ -73,12 +73,5 @@ def _write_checkpoint(path: Path, tensors: Mapping[str, Tensor], provenance: Pro
         'state_dict': {f'model.{name}': tensor for name, tensor in tensors.items()},
         _PROVENANCE: provenance.to_json(),
     }
-    provisional = path.with_name(f'{path.name}.{os.getpid()}.part')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as provisional:
         torch.save(content, provisional)
-        provisional.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise CacheError(f'cannot write {path}: {error}') from error
-    finally:
-        provisional.unlink(missing_ok=True)

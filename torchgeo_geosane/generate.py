@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from torchgeo_geosane import cache
 from torchgeo_geosane.architectures import TensorSpec, initialise, target_shapes
-from torchgeo_geosane.errors import PromptError, TokenError
+from torchgeo_geosane.errors import FoundryError, PromptError, TokenError
 from torchgeo_geosane.foundry.engine import Engine, Progress
 from torchgeo_geosane.foundry.foundry import Foundry, fingerprint
 from torchgeo_geosane.foundry.layout import Layout
@@ -86,7 +86,7 @@ def create(
     """Generate several candidates of a spec, past the cache. They share the encoding of the prompts.
 
     Args:
-        spec: What is wanted; its own seed does not matter.
+        spec: What is wanted, apart from its seed.
         seeds: One candidate each.
         progress: Show a progress bar on standard error.
         device: Where the foundry runs.
@@ -94,6 +94,9 @@ def create(
     Raises:
         GeoSANEError: If the prompt or the foundry cannot be had, or do not fit.
     """
+    if 'random' in spec.prompts and set(seeds) != {spec.seed}:
+        # Every seed has a random prompt of its own: there is nothing to share.
+        return [create(replace(spec, seed=seed), [seed], progress, device)[0] for seed in seeds]
     prompts = _resolve(spec)
     sources = _open(prompts, stem=find_stem(spec.architecture))
     foundry = Foundry.load(spec.foundry, _device(device))
@@ -126,7 +129,7 @@ def take_prompt(spec: Spec) -> dict[str, Tensor]:
     stem = find_stem(spec.architecture)
     tensors = initialise(spec.architecture, spec.target.in_chans, spec.seed)
     for name in source.names():
-        tensor = source.read(name)
+        tensor = _finite(name, source.read(name), spec)
         if name == stem:
             tensor = adapt_stem(tensor, prompt.bands, spec.target.bands)
         tensors[name] = tensor.to(tensors[name].dtype, copy=True)
@@ -173,17 +176,21 @@ class _Candidate:
                 coverage[name] = 'generated'
             elif name in available:
                 coverage[name] = 'prompt'
-                self.tensors[name] = self._blend(name).to(self._target[name].dtype)
+                self._set(name, _finite(name, self._blend(name), self.spec))
             else:
                 coverage[name] = 'initialised'
-                self.tensors[name] = fresh[name]
-        adapted = not same_bands(self._prompts[0].bands, self._bands)
-        if adapted and coverage[self._stem] != 'initialised':
+                self._set(name, fresh[name])
+        in_prompt = self._prompts[0].bands
+        if coverage[self._stem] != 'initialised' and not same_bands(in_prompt, self._bands):
             coverage[self._stem] = 'adapted'
-            stem = adapt_stem(self.tensors[self._stem], self._prompts[0].bands, self._bands)
-            self.tensors[self._stem] = stem.to(self._target[self._stem].dtype)
+            self._set(self._stem, adapt_stem(self.tensors[self._stem], in_prompt, self._bands))
         _verify(self.tensors, self._target)
-        return Generated(self.tensors, self._provenance(foundry, adapted, coverage))
+        return Generated(self.tensors, self._provenance(foundry, coverage))
+
+    def _set(self, name: str, tensor: Tensor) -> None:
+        """Store a copy that shares memory with nothing and is laid out as files want it."""
+        copy = torch.empty(tensor.shape, dtype=self._target[name].dtype)
+        self.tensors[name] = copy.copy_(tensor)
 
     def _initialised(self, available: set[str]) -> dict[str, Tensor]:
         if available >= set(self._target):
@@ -196,16 +203,14 @@ class _Candidate:
             sum(share > 0 for share in self.shares) == 1
             or not self._target[name].dtype.is_floating_point
         ):
-            return self._sources[self.shares.index(max(self.shares))].read(name).clone()
+            return self._sources[self.shares.index(max(self.shares))].read(name)
         tensors = (
             source.read(name).float() * share
             for source, share in zip(self._sources, self.shares, strict=True)
         )
         return torch.stack(list(tensors)).sum(dim=0)
 
-    def _provenance(
-        self, foundry: Foundry, adapted: bool, coverage: dict[str, Coverage]
-    ) -> Provenance:
+    def _provenance(self, foundry: Foundry, coverage: dict[str, Coverage]) -> Provenance:
         prompts = self._prompts
         return Provenance(
             url=self.spec.url,
@@ -230,7 +235,7 @@ class _Candidate:
                 self._stem,
                 tuple(band.name for band in prompts[0].bands),
                 tuple(band.name for band in self._bands),
-                adapted,
+                coverage[self._stem] == 'adapted',
             ),
             versions={package: importlib.metadata.version(package) for package in _VERSIONED},
             coverage=coverage,
@@ -287,22 +292,33 @@ def _is_token(name: str, target: Mapping[str, TensorSpec], sources: list[TensorS
     return target[name].dtype.is_floating_point and name in sources[0].names()
 
 
+def _finite(name: str, tensor: Tensor, spec: Spec) -> Tensor:
+    """A prompt's tensor, if it can be used."""
+    if tensor.dtype.is_floating_point and not torch.isfinite(tensor).all():
+        raise PromptError(
+            f'prompt {", ".join(spec.prompts)}: tensor {name!r} holds NaN or infinite values: '
+            'it cannot be a prompt. Check the file it comes from.'
+        )
+    return tensor
+
+
 def _verify(tensors: Mapping[str, Tensor], target: Mapping[str, TensorSpec]) -> None:
     """Make sure that the state dict is exactly what the architecture wants, and finite.
 
     Raises:
-        PromptError: If it is not; the tensor is named.
+        FoundryError: If it is not; the tensor is named.
     """
     for name, wanted in target.items():
         tensor = tensors[name]
         if tuple(tensor.shape) != wanted.shape or tensor.dtype != wanted.dtype:
-            raise PromptError(
+            raise FoundryError(
                 f'{name!r} came out as {tuple(tensor.shape)} {tensor.dtype}, '
                 f'the architecture wants {wanted.shape} {wanted.dtype}'
             )
         if wanted.dtype.is_floating_point and not torch.isfinite(tensor).all():
-            raise PromptError(
-                f'{name!r} holds NaN or infinite values: it cannot be used as weights'
+            raise FoundryError(
+                f'{name!r} came out with NaN or infinite values: '
+                'choose a smaller bandwidth, or another foundry'
             )
 
 

@@ -1,12 +1,11 @@
 """Provenance: where generated weights come from, stored inside every file we write; and those files.
 
-A weights file is a safetensors file whose header holds the provenance as JSON and a sha256 over all tensors. Reading
-verifies it, so a damaged file is never trusted.
+A weights file is a safetensors file whose header holds the provenance as JSON and a sha256 over it and all tensors.
+Reading verifies it, so a damaged file is never trusted.
 """
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.errors import CacheError
 
 Coverage = Literal['generated', 'adapted', 'prompt', 'initialised']
@@ -121,9 +121,9 @@ class Provenance:
             raise CacheError(f'the provenance is not readable: {error}') from error
 
 
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """sha256 over the names, types, shapes and bytes of all tensors, in the order of their names."""
-    sha = hashlib.sha256()
+def digest(tensors: Mapping[str, Tensor], text: str = '') -> str:
+    """sha256 over a text and the names, types, shapes and bytes of all tensors, in the order of their names."""
+    sha = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().contiguous()
         sha.update(f'{name} {tensor.dtype} {tuple(tensor.shape)};'.encode())
@@ -137,23 +137,10 @@ def write_weights(path: str | Path, tensors: Mapping[str, Tensor], provenance: P
     Raises:
         CacheError: If the disk refuses; nothing is left behind.
     """
-    path = Path(path)
-    provisional = path.with_name(f'{path.name}.{os.getpid()}.part')
-    metadata = {
-        'format': FORMAT,
-        'digest': digest(tensors),
-        'provenance': provenance.to_json(),
-    }
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    text = provenance.to_json()
+    metadata = {'format': FORMAT, 'digest': digest(tensors, text), 'provenance': text}
+    with replacing(Path(path)) as provisional:
         save_file(dict(tensors), provisional, metadata)
-        with provisional.open('rb') as file:
-            os.fsync(file.fileno())
-        provisional.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise CacheError(f'cannot write {path}: {error}') from error
-    finally:
-        provisional.unlink(missing_ok=True)
 
 
 def read_provenance(path: str | Path) -> Provenance:
@@ -178,9 +165,11 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], Provenance]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CacheError(f'{path} is damaged: {error}') from error
-    if digest(tensors) != metadata['digest']:
-        raise CacheError(f'{path} is damaged: its tensors do not have the sha256 its header states')
+    if digest(tensors, metadata['provenance']) != metadata['digest']:
+        raise CacheError(f'{path} is damaged: it does not have the sha256 that its header states')
     provenance = Provenance.from_json(metadata['provenance'])
+    if provenance.coverage.keys() != tensors.keys():
+        raise CacheError(f'{path} is damaged: its provenance speaks of other tensors than it holds')
     # Safetensors sorts by name; the coverage keeps the state dict's order.
     return {name: tensors[name] for name in provenance.coverage}, provenance
 

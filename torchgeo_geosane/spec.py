@@ -6,7 +6,6 @@ names one set of weights, anywhere. Only the architecture and the sensor must be
 
 import dataclasses
 import hashlib
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
@@ -29,6 +28,10 @@ _SAMPLER_FIELDS = {
     name: [field.name for field in dataclasses.fields(sampler)]
     for name, sampler in SAMPLERS.items()
 }
+# How many prompts a sampler takes; the others take any number.
+_PROMPTS = {'linear': 2, 'spherical': 2, 'reconstruct': 1}
+# Latents are of the order of one: with more noise nothing is left of the prompt.
+_MOST = {'bandwidth': 100.0, 'fraction': 1.0}
 _PARAMETERS = (
     'sensor',
     'prompt',
@@ -85,10 +88,20 @@ class Spec:
             or not 0 <= self.seed <= _MAX_SEED
         ):
             raise SpecError(f'the seed must be an integer from 0 to 2**63 - 1, not {self.seed!r}')
-        for name in _SAMPLER_FIELDS[self.sampler.name]:
-            value = getattr(self.sampler, name)
-            if not math.isfinite(value) or value < 0:
-                raise SpecError(f'{name} must be a finite number of at least 0, not {value!r}')
+        self._check_sampler()
+
+    def _check_sampler(self) -> None:
+        name = self.sampler.name
+        wanted = _PROMPTS.get(name, len(self.prompts))
+        if len(self.prompts) != wanted:
+            raise SpecError(
+                f'the sampler {name!r} takes {wanted} prompt{"s" * (wanted > 1)}, '
+                f'it was given {len(self.prompts)}: {", ".join(self.prompts)}'
+            )
+        for field in _SAMPLER_FIELDS[name]:
+            value, most = getattr(self.sampler, field), _MOST[field]
+            if not isinstance(value, int | float) or not 0 <= value <= most:
+                raise SpecError(f'{field} must be a number from 0 to {most:g}, not {value!r}')
 
     @classmethod
     def parse(cls, url: str) -> 'Spec':
@@ -100,7 +113,10 @@ class Spec:
         Raises:
             SpecError: If the URL is malformed, or something in it is unknown.
         """
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(str(url))
+        except ValueError as error:  # An unclosed bracket, say.
+            raise SpecError(f'not a GeoSANE URL: {url!r}: {error}') from error
         if parts.scheme != SCHEME or not parts.netloc or parts.path.strip('/') or parts.fragment:
             raise SpecError(
                 f'not a GeoSANE URL: {url!r}; write {SCHEME}://ARCHITECTURE?sensor=SENSOR&seed=0, '
@@ -126,7 +142,7 @@ class Spec:
         parameters += [('prompt', prompt) for prompt in self.prompts]
         parameters += [('foundry', self.foundry), ('sampler', self.sampler.name)]
         parameters += [
-            (name, float(getattr(self.sampler, name)))
+            (name, abs(float(getattr(self.sampler, name))))  # Minus zero is zero.
             for name in _SAMPLER_FIELDS[self.sampler.name]
         ]
         parameters += [('precision', self.precision), ('seed', self.seed)]

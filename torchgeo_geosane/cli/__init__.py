@@ -18,7 +18,7 @@ def main(args: Sequence[str] | None = None) -> int:
         args: Arguments; those of the process by default.
 
     Returns:
-        The exit status: 0, or 2 where the user can mend what is wrong.
+        The exit status: 0, 2 where the user can mend what is wrong, 130 after Ctrl-C.
     """
     arguments = list(sys.argv[1:] if args is None else args)
     try:
@@ -33,6 +33,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except GeoSANEError as error:
         print(f'torchgeo-geosane: error: {error}', file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print('torchgeo-geosane: interrupted', file=sys.stderr)
+        return 130
     except BrokenPipeError:  # The reader, a pager or `head`, has seen enough.
         sys.stderr.close()
     return 0

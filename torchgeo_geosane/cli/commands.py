@@ -99,4 +99,3 @@ def _is_cached(spec: Spec) -> bool:
         return cache.path_of(spec, identify(spec)).exists()
     except GeoSANEError:
         return False
-

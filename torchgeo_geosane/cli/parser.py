@@ -72,7 +72,8 @@ def _generate_parser() -> ArgumentParser:
 
 def _info_parser() -> ArgumentParser:
     parser = ArgumentParser(description='Show where weights come from, and what each tensor is.')
-    parser.add_argument('file', help='a file written by `generate`, or the name or URL of cached weights')
+    parser.add_argument(
+        'file', help='a file written by `generate`, or the name or URL of cached weights'
+    )
     parser.add_argument('--json', action='store_true', help='everything, as JSON')
     return parser
-

@@ -4,7 +4,7 @@ TorchGeo has no public registration (0.8 … 0.10 read two private tables of ``t
 file that touches them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from torchvision.transforms import v2
 from torchgeo_geosane.errors import ArchitectureError
 from torchgeo_geosane.generate import generate
 from torchgeo_geosane.prompts import resolve_prompt
-from torchgeo_geosane.providers.catalog import Entry, catalogue
+from torchgeo_geosane.providers.catalog import catalogue
 from torchgeo_geosane.sensors import Sensor
 from torchgeo_geosane.spec import Spec
 from torchgeo_geosane.stem import same_bands
@@ -69,17 +69,28 @@ def find_weights(name: str) -> GeoSANEWeights:
 
 def register() -> None:
     """Make the catalogue known to ``get_weight``, ``get_model_weights``, ``get_model`` and ``list_models``."""
-    by_enum: dict[str, list[Entry]] = {}
+    by_enum: dict[str, dict[str, Spec]] = {}
     for entry in catalogue():
-        by_enum.setdefault(entry.enum, []).append(entry)
-    for enum_name, entries in by_enum.items():
-        members = {entry.member: _weights(entry.spec) for entry in entries}
-        enum = GeoSANEWeights(enum_name, members, module=__name__)  # type: ignore[call-overload]
-        architecture = entries[0].spec.architecture
-        model = _builder(architecture)
-        api._model_weights[f'geosane_{architecture}'] = enum
-        api._model_weights[model] = enum
-        api._model[f'geosane_{architecture}'] = model
+        by_enum.setdefault(entry.enum, {})[entry.member] = entry.spec
+    for name, specs in by_enum.items():
+        register_enum(name, specs)
+
+
+def register_enum(name: str, specs: Mapping[str, Spec]) -> type[GeoSANEWeights]:
+    """Make one class of weights, and make it known to TorchGeo.
+
+    Args:
+        name: Of the class, e.g. ``'GeoSANE_ResNet50_Weights'``.
+        specs: What each member stands for, by the member's name; all of one architecture, no two equal.
+    """
+    members = {member: _weights(spec) for member, spec in specs.items()}
+    enum = GeoSANEWeights(name, members, module=__name__)  # type: ignore[call-overload]
+    architecture = next(iter(specs.values())).architecture
+    model = _builder(architecture)
+    api._model_weights[model.__name__] = enum
+    api._model_weights[model] = enum
+    api._model[model.__name__] = model
+    return enum
 
 
 def enums() -> list[type[GeoSANEWeights]]:
@@ -116,15 +127,27 @@ def _weights(spec: Spec) -> Weights:
     )
 
 
+class _Normalize(v2.Normalize):
+    """Normalises the image of a sample.
+
+    torchvision takes the first plain tensor for the image, which in a sample of TorchGeo 0.10 is ``bounds``.
+    """
+
+    def forward(self, sample: Any) -> Any:
+        if not isinstance(sample, Mapping):
+            return super().forward(sample)
+        return {**sample, 'image': super().forward(sample['image'])}
+
+
 def _transforms(sensor: Sensor) -> nn.Module:
     if sensor.mean is None or sensor.std is None:
         return nn.Sequential(nn.Identity())
-    return nn.Sequential(v2.Normalize(mean=list(sensor.mean), std=list(sensor.std)))
+    return nn.Sequential(_Normalize(mean=list(sensor.mean), std=list(sensor.std)))
 
 
 def _builder(architecture: str) -> Callable[..., nn.Module]:
-    builder = partial(_build, architecture)
-    builder.__name__ = f'geosane_{architecture}'  # type: ignore[attr-defined]
+    builder: Any = partial(_build, architecture)
+    builder.__name__ = f'geosane_{architecture}'
     builder.__doc__ = f'The timm model {architecture}, optionally with generated weights.'
     return builder
 
