@@ -26,10 +26,9 @@ apart share a pixel of a 60 m band."""
 class Sentinel2LandUse(NonGeoDataset):
     """Chips of one Sentinel-2 Level-1C scene, with land use from OpenStreetMap.
 
-    The scene is split from west to east into three blocks, 16 columns apart: validation (a sixth of
-    the width), training (what is left, about half) and test (a third). No pixel of any band, at any
-    resolution, belongs to two blocks. Training takes the middle because the scene's one cloud is
-    there: to its east, validation would have measured little but the cloud.
+    The scene is split from west to east into three blocks, 16 columns apart: training (what is
+    left, about half), validation (a sixth of the width) and test (a third). No pixel of any band,
+    at any resolution, belongs to two blocks. Validation also keeps training and test apart.
 
     Dataset features:
 
@@ -167,7 +166,7 @@ class Sentinel2LandUse(NonGeoDataset):
 
 
 def split_columns(width: int, split: Split) -> slice:
-    """Columns of a part of a scene: validation in the west, training, test in the east.
+    """Columns of a part of a scene: training in the west, validation, test in the east.
 
     Args:
         width: Columns of the scene.
@@ -184,10 +183,10 @@ def split_columns(width: int, split: Split) -> slice:
     if train <= 0 or val == 0:
         raise DataError(f'a scene {width} columns wide is too narrow to split: use a larger one')
     match split:
-        case 'val':
-            return slice(0, val)
         case 'train':
-            return slice(val + GAP, val + GAP + train)
+            return slice(0, train)
+        case 'val':
+            return slice(train + GAP, train + GAP + val)
         case 'test':
             return slice(width - test, width)
     raise DataError(f'unknown split {split!r}{did_you_mean(split, ["train", "val", "test"])}')
