@@ -32,7 +32,9 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     choices = sorted(choices)
     begun = [choice for choice in choices if name and choice.lower().startswith(name.lower())]
     near = (begun + difflib.get_close_matches(name, choices, n=3, cutoff=0.6))[:3]
-    near = list(dict.fromkeys(near)) or [c for c in choices if name and name.lower() in c.lower()][:3]
+    near = (
+        list(dict.fromkeys(near)) or [c for c in choices if name and name.lower() in c.lower()][:3]
+    )
     if near:
         return ': did you mean ' + ' or '.join(repr(choice) for choice in near) + '?'
     shown = ', '.join(repr(choice) for choice in choices[:12])
