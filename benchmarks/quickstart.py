@@ -38,12 +38,12 @@ T_95 = {5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 
 @dataclass(frozen=True)
 class Run:
-    """One finetuning run: its start, seed, test metrics, and the training loss of each epoch."""
+    """One finetuning run: its start, seed, test mIoU and loss, and the training loss of each epoch."""
 
     start: str
     seed: int
     miou: float
-    accuracy: float
+    test_loss: float
     losses: list[float]
 
 
@@ -140,7 +140,7 @@ def read_run(start: str, seed: int, out: Path) -> Run:
             test |= {key: float(value) for key, value in row.items() if key.startswith('test_') and value}
             if row.get('train_loss_epoch') or row.get('train_loss'):
                 losses[int(row['epoch'])] = float(row.get('train_loss_epoch') or row['train_loss'])
-    return Run(start, seed, test['test_mIoU'], test['test_OverallAccuracy'], list(losses.values()))
+    return Run(start, seed, test['test_mIoU'], test['test_loss'], list(losses.values()))
 
 
 def report(runs: list[Run], seeds: int) -> str:
@@ -150,13 +150,13 @@ def report(runs: list[Run], seeds: int) -> str:
         f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}. '
         'Regenerate: `python benchmarks/quickstart.py`.',
         '',
-        '| start | test mIoU | test accuracy | final training loss | mIoU minus the prompt’s (95 % interval) |',
+        '| start | test mIoU | test loss | final training loss | mIoU minus the prompt’s (95 % interval) |',
         '|---|---|---|---|---|',
     ]
     for start in STARTS:
         own = [run for run in runs if run.start == start]
         lines.append(
-            f'| {start} | {spread([run.miou for run in own])} | {spread([run.accuracy for run in own])} '
+            f'| {start} | {spread([run.miou for run in own])} | {spread([run.test_loss for run in own], 2)} '
             f'| {spread([run.losses[-1] for run in own], 2)} | {paired(runs, start)} |'
         )
     return '\n'.join(lines) + '\n'

@@ -7,12 +7,10 @@ import torchgeo.main
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-import torchgeo_geosane  # noqa: F401  Registers the provider.
-
 logger = logging.getLogger(__name__)
 
 
-class TestingCLI(LightningCLI):
+class GeoSANECLI(LightningCLI):
     """TorchGeo's command line, whose ``fit`` goes on to test the best checkpoint."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -42,5 +40,5 @@ def run(arguments: list[str]) -> None:
         arguments: The subcommand and its arguments.
     """
     # TorchGeo's main sets up GDAL and the parser, differently on each version, and has no hook for a subclass.
-    with patch.object(torchgeo.main, 'LightningCLI', TestingCLI):
+    with patch.object(torchgeo.main, 'LightningCLI', GeoSANECLI):
         torchgeo.main.main(arguments)
