@@ -1,29 +1,14 @@
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from golden import DATA, Golden, MakeModel
 from safetensors.torch import load_file
-from torch import Tensor
 
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.foundry import Foundry
-
-DATA = Path(__file__).parent / 'data'
-
-MakeModel = Callable[..., WeightAutoencoder]
-
-
-@dataclass(frozen=True)
-class Golden:
-    """What the official code gave for a miniature ResNet."""
-
-    foundry: Foundry
-    prompt: dict[str, Tensor]
-    expected: dict[str, Tensor]
 
 
 @pytest.fixture(scope='session')

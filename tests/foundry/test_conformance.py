@@ -1,4 +1,4 @@
-"""The official forward, reproduced: exactly where values are integer or copied, within 1e-5 elsewhere."""
+"""The official forward, reproduced: integers and copies exactly, the rest within 1e-5."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import DATA, Golden
+from golden import DATA, Golden
 from torch import Tensor
 
 from torchgeo_geosane.foundry.engine import Engine
@@ -44,7 +44,7 @@ def sha256(tensor: Tensor) -> str:
 
 
 def decode(golden: Golden, sampler: Fixed | Reconstruct) -> Tensor:
-    tokens, layout = tokenise(golden.prompt, 230)
+    _, layout = tokenise(golden.prompt, 230)
     reader = TokenReader(StateDictSource(golden.prompt), layout)
     runs = list(Engine(golden.foundry.model).run([reader], sampler, [0]))
     return torch.cat([run.tokens[0] for run in runs])
