@@ -1,0 +1,86 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from torchgeo_geosane.collection import TrainedModel
+from torchgeo_geosane.collection.collect import SOURCES
+from torchgeo_geosane.foundry.config import FoundryConfig
+from torchgeo_geosane.foundry.source import StateDictSource
+from torchgeo_geosane.training import CollectionConfig, OpenedModel, OptimisationConfig
+
+
+def toy_state(seed: int) -> dict[str, torch.Tensor]:
+    """A small network whose rows are sine waves, so that there is something to learn."""
+    generator = torch.Generator().manual_seed(seed)
+    phases = torch.rand(48, 1, generator=generator) * 2 * math.pi
+    waves = torch.sin(torch.arange(36) * 0.35 + phases)
+    return {
+        'stem.weight': waves[:24].reshape(24, 4, 3, 3),
+        'stem.bias': torch.zeros(24),
+        'fc.weight': waves[24:],
+        'steps': torch.tensor(3),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class ToySource:
+    """Three small models in memory."""
+
+    name: str = 'toy'
+
+    def models(self):
+        for seed, label in enumerate('abc'):
+            yield TrainedModel(
+                name=f'toy/{label}',
+                package='toy',
+                version='1',
+                file=label,
+                sha256=str(seed) * 64,
+                modality='general',
+                task='none',
+                licence='MIT',
+                architecture=None,
+                load=lambda seed=seed: StateDictSource(toy_state(seed)),
+            )
+
+
+@pytest.fixture
+def foundry() -> FoundryConfig:
+    return FoundryConfig(
+        d_model=32,
+        nhead=2,
+        num_layers=1,
+        latent_dim=8,
+        token_size=16,
+        window=24,
+        halo=4,
+        projection_dim=6,
+        tokenisation='matrices',
+        row_scale='rms',
+    )
+
+
+@pytest.fixture
+def collection(monkeypatch) -> CollectionConfig:
+    monkeypatch.setitem(SOURCES, 'toy', ToySource())
+    return CollectionConfig(sources=('toy',), held_out=('toy/c',))
+
+
+@pytest.fixture
+def optimisation() -> OptimisationConfig:
+    return OptimisationConfig(
+        steps=20,
+        batch_size=4,
+        learning_rate=3e-3,
+        precision='32-true',
+        log_every=1,
+        validations=2,
+        validation_windows=2,
+    )
+
+
+@pytest.fixture
+def models(foundry) -> list[OpenedModel]:
+    return [OpenedModel.open(model, foundry, held_out=False) for model in ToySource().models()]
