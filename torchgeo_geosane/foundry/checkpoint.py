@@ -7,6 +7,7 @@ read with ``weights_only=True`` and memory-mapped, so an optimizer state of many
 
 import hashlib
 import json
+import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +19,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
+from torchgeo_geosane.foundry.autoencoder import SinusoidalPositions, WeightAutoencoder
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.errors import FoundryError
-from torchgeo_geosane.foundry.infer import config_from_params, infer_sizes
+from torchgeo_geosane.foundry.infer import config_from_params, infer_sizes, params_from_config
 
 FORMAT = 'torchgeo-geosane foundry 1'
 _COMPILED_PREFIX = '_orig_mod.'
+# A buffer that can be computed, and that some official checkpoints leave out.
+_DIV_TERM = 'pe.div_term'
 
 
 @dataclass(frozen=True)
@@ -90,16 +93,20 @@ def build(checkpoint: Checkpoint) -> WeightAutoencoder:
     """The autoencoder of a checkpoint, in float32, in evaluation mode.
 
     Raises:
-        FoundryError: If a tensor is missing, unknown, or of the wrong shape or type; it is named.
+        FoundryError: If a tensor is missing, unknown, not finite, or of the wrong shape or type (it
+            is named), or if all of them do not fit into memory (nothing is allocated).
     """
     with torch.device('meta'):
         model = WeightAutoencoder(checkpoint.config)
     wanted = model.state_dict()
-    tensors = dict(checkpoint.tensors)
-    _check_tensors(wanted, tensors)
-    state = {name: tensors[name].to(torch.float32) for name in wanted if name in tensors}
-    if 'pe.div_term' in wanted and 'pe.div_term' not in state:
-        state['pe.div_term'] = type(model.pe)(checkpoint.config).div_term
+    _check_tensors(wanted, checkpoint.tensors)
+    _check_memory(4 * sum(tensor.numel() for tensor in wanted.values()))
+    state = {name: tensor.to(torch.float32) for name, tensor in checkpoint.tensors.items()}
+    for name, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise FoundryError(f'the foundry is damaged: {name!r} holds NaN or infinite values')
+    if _DIV_TERM in wanted and _DIV_TERM not in state:
+        state[_DIV_TERM] = SinusoidalPositions(checkpoint.config).div_term
     model.load_state_dict(state, assign=True)
     return model.eval().requires_grad_(False)
 
@@ -131,9 +138,16 @@ def save(
 
 
 def save_official(folder: str | Path, model: WeightAutoencoder) -> None:
-    """Write a foundry in the official layout: ``params.json`` and ``checkpoint_000000/state.pt``."""
-    from torchgeo_geosane.foundry.infer import params_from_config
+    """Write a foundry in the official layout: ``params.json`` and ``checkpoint_000000/state.pt``.
 
+    Raises:
+        FoundryError: If the official layout has no word for how this foundry cuts tokens.
+    """
+    if (model.config.tokenisation, model.config.row_scale) != ('dense', 'none'):
+        raise FoundryError(
+            'the official layout knows only dense, unscaled tokens; this foundry has '
+            f'tokenisation {model.config.tokenisation!r}, row_scale {model.config.row_scale!r}'
+        )
     folder = Path(folder)
     (folder / 'checkpoint_000000').mkdir(parents=True, exist_ok=True)
     (folder / 'params.json').write_text(json.dumps(params_from_config(model.config), indent=1))
@@ -219,10 +233,25 @@ def _check_tensors(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) ->
                 f'{name!r} has shape {tuple(tensor.shape)}, the configuration asks for '
                 f'{tuple(wanted[name].shape)}'
             )
+        if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
+            raise FoundryError(
+                f'{name!r} {tuple(tensor.shape)} has fewer numbers than its shape says'
+            )
         if not tensor.is_floating_point():
             raise FoundryError(
                 f'{name!r} holds {tensor.dtype}, a foundry has floating-point weights'
             )
     for name in wanted:
-        if name not in found and name != 'pe.div_term':
+        if name not in found and name != _DIV_TERM:
             raise FoundryError(f'the checkpoint lacks the tensor {name!r}')
+
+
+def _check_memory(needed: int) -> None:
+    try:
+        memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    except (AttributeError, ValueError, OSError):
+        return  # A system that does not tell.
+    if needed > memory:
+        raise FoundryError(
+            f'the foundry needs {needed / 1e9:.1f} GB, this machine has {memory / 1e9:.1f} GB of memory'
+        )

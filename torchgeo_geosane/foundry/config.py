@@ -12,6 +12,9 @@ from torchgeo_geosane.foundry.tokens import RowScale
 PositionKind = Literal['functional', 'quantized', 'learned']
 DetokenizerKind = Literal['linear', 'hidden', 'skip']
 
+# Attention over a window takes memory and time; no foundry known uses more than 512 tokens.
+MAX_WINDOW = 65_536
+
 
 @dataclass(frozen=True, kw_only=True)
 class FoundryConfig:
@@ -61,15 +64,19 @@ class FoundryConfig:
         """Check the values against each other.
 
         Raises:
-            FoundryError: If a size is not positive or the heads do not divide the width.
+            FoundryError: If a value is out of range, or the heads do not divide the width.
         """
-        for name in ('d_model', 'nhead', 'num_layers', 'latent_dim', 'token_size', 'window'):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise FoundryError(
-                    f'{name} must be a positive integer, not {getattr(self, name)!r}'
-                )
-        if self.halo < 0:
-            raise FoundryError(f'halo must not be negative, it is {self.halo}')
+        sizes = ('d_model', 'nhead', 'num_layers', 'latent_dim', 'token_size', 'window')
+        for name in (*sizes, 'position_buckets'):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise FoundryError(f'{name} must be a positive integer, not {value!r}')
+        if not isinstance(self.halo, int) or not 0 <= self.halo <= MAX_WINDOW:
+            raise FoundryError(f'halo must be from 0 to {MAX_WINDOW}, not {self.halo!r}')
+        if self.window > MAX_WINDOW:
+            raise FoundryError(f'window must be at most {MAX_WINDOW}, not {self.window}')
+        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
+            raise FoundryError(f'dropout must be a number from 0 to below 1, not {self.dropout!r}')
         if self.d_model % self.nhead or self.d_model % 2:
             raise FoundryError(
                 f'd_model {self.d_model} must be even and divisible by nhead {self.nhead}'

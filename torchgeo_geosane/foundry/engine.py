@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
+from torchgeo_geosane.foundry.config import FoundryConfig
+from torchgeo_geosane.foundry.errors import FoundryError
 from torchgeo_geosane.foundry.layout import Layout
 from torchgeo_geosane.foundry.sampling import Sampler
 from torchgeo_geosane.foundry.tokens import TokenReader
@@ -94,11 +96,15 @@ class Engine:
             progress: Called with the number of tokens finished since the last call, half for each pass.
             share: ``(rank, world size)`` to decode only the rank's share of the sequence.
 
+        Raises:
+            FoundryError: If the foundry's learned positions do not reach so far.
+
         Yields:
             Cores in order; over all ranks they partition the sequence.
         """
         layout = readers[0].layout
         config = self.model.config
+        _check_positions(config, layout)
         plan = list(batches(plan_windows(len(layout), config.window, config.halo), self._batch))
         mine = _share(len(plan), *share)
         if not mine:
@@ -164,6 +170,26 @@ class Engine:
         if self.device.type != 'cuda':
             return tokens.to(self.device)
         return tokens.pin_memory().to(self.device, non_blocking=True)
+
+
+def _check_positions(config: FoundryConfig, layout: Layout) -> None:
+    """Make sure that learned position tables reach the end of the sequence.
+
+    Raises:
+        FoundryError: If they do not.
+    """
+    if config.max_positions is None:
+        return
+    longest = max(segment.stop - segment.start for segment in layout.segments)
+    needed = (len(layout), len(layout.segments), longest)
+    for what, wanted, size in zip(
+        ('tokens', 'tensors', 'tokens in one tensor'), needed, config.max_positions, strict=True
+    ):
+        if wanted > size:
+            raise FoundryError(
+                f'the model has {wanted} {what}, '
+                f'but the learned positions of this foundry end at {size}: take another foundry'
+            )
 
 
 def _share(n_batches: int, rank: int, world: int) -> range:

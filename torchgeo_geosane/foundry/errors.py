@@ -27,15 +27,19 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
         choices: The valid names.
 
     Returns:
-        ``": did you mean 'a' or 'b'?"``, or ``"; known: 'a', 'b', …"`` when nothing is near.
+        ``": did you mean 'a', 'b' or 'c'?"``, or ``"; known: 'a', 'b', …"`` when nothing is near.
     """
-    choices = sorted(choices)
-    begun = [choice for choice in choices if name and choice.lower().startswith(name.lower())]
-    near = (begun + difflib.get_close_matches(name, choices, n=3, cutoff=0.6))[:3]
+    by_lower = {choice.lower(): choice for choice in sorted(choices)}
+    asked = name.lower()
     near = (
-        list(dict.fromkeys(near)) or [c for c in choices if name and name.lower() in c.lower()][:3]
+        [known for known in by_lower if asked and known.startswith(asked)]
+        or difflib.get_close_matches(asked, by_lower, n=3, cutoff=0.6)
+        or [known for known in by_lower if asked and asked in known]
     )
     if near:
-        return ': did you mean ' + ' or '.join(repr(choice) for choice in near) + '?'
-    shown = ', '.join(repr(choice) for choice in choices[:12])
-    return f'; known: {shown}' + (', …' if len(choices) > 12 else '')
+        *others, last = (repr(by_lower[known]) for known in near[:3])
+        return f': did you mean {", ".join(others)}{" or " if others else ""}{last}?'
+    if not by_lower:
+        return '; nothing is known'
+    shown = ', '.join(repr(choice) for choice in list(by_lower.values())[:12])
+    return f'; known: {shown}' + (', …' if len(by_lower) > 12 else '')

@@ -12,6 +12,7 @@ from torchgeo_geosane.foundry.errors import FoundryError
 
 logger = logging.getLogger(__name__)
 
+_TIMEOUT_SECONDS = 10
 # What a foundry consists of; the optimizer's share of state.pt cannot be left behind, other files can.
 _PATTERNS = ('*params.json', '*state.pt', '*.safetensors')
 
@@ -51,7 +52,7 @@ def locate_on_hub(name: str) -> Path:
         )
     except Exception as error:  # Many kinds, which all mean that it was not fetched.
         raise FoundryError(
-            f'the foundry {name!r} is not in the local Hub cache and could not be fetched '
+            f'the foundry {name!r} is no path here, not in the local Hub cache, and could not be fetched '
             f'({type(error).__name__}: {error}). Without a network use foundry=embedded, or copy the '
             'repository (params.json and its state.pt or safetensors) and give its folder as the foundry.'
         ) from error
@@ -73,7 +74,10 @@ def _has_weights(snapshot: Path) -> bool:
 def _announce(repository: str, revision: str | None) -> None:
     from huggingface_hub import HfApi
 
-    files = HfApi().model_info(repository, revision=revision, files_metadata=True).siblings or []
+    info = HfApi().model_info(
+        repository, revision=revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
+    )
+    files = info.siblings or []
     size = sum(
         file.size or 0
         for file in files

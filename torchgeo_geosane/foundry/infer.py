@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from torchgeo_geosane.foundry.config import DetokenizerKind, FoundryConfig, PositionKind
-from torchgeo_geosane.foundry.errors import FoundryError
+from torchgeo_geosane.foundry.errors import FoundryError, did_you_mean
 
 # Official parameter names of the sizes that shapes tell too.
 _SIZE_PARAMS = {
@@ -20,7 +20,7 @@ _SIZE_PARAMS = {
     'window': 'training::windowsize',
     'layer_types': 'ae:use_layer_embs',
 }
-_POSITION_NAMES = {
+_POSITION_NAMES: dict[str, PositionKind] = {
     'functional': 'functional',
     'functional_quantized': 'quantized',
     'quantized': 'quantized',
@@ -71,11 +71,8 @@ def infer_sizes(tensors: Mapping[str, Tensor]) -> InferredSizes:
         )
         if match
     }
-    projection_dim, flat = (
-        tensors['projection_head.head.0.weight'].shape
-        if 'projection_head.head.0.weight' in tensors
-        else (0, 0)
-    )
+    head = 'projection_head.head.0.weight'
+    projection_dim, flat = _shape(tensors, head) if head in tensors else (0, 0)
     tables = [tensors.get(f'pe.pe{i}.weight') for i in (1, 2, 3)]
     sizes = tuple(len(table) for table in tables if table is not None)
     return InferredSizes(
@@ -129,7 +126,7 @@ def config_from_params(
         layer_types=sizes.layer_types,
         layer_types_encoder_only=bool(params.get('ae:use_layer_embs_enc_only', False)),
         projection_dim=sizes.projection_dim,
-        dropout=float(params.get('ae:dropout', 0.0)),
+        dropout=params.get('ae:dropout', 0.0),
     )
 
 
@@ -152,8 +149,10 @@ def _shape(tensors: Mapping[str, Tensor], name: str) -> tuple[int, int]:
         raise FoundryError(
             f'not a GeoSANE foundry: it lacks {name!r} (it has {", ".join(list(tensors)[:4]) or "no tensors"})'
         )
-    rows, columns = tensors[name].shape
-    return rows, columns
+    shape = tuple(tensors[name].shape)
+    if len(shape) != 2 or 0 in shape:
+        raise FoundryError(f'{name!r} has shape {shape}; in a GeoSANE foundry it is a matrix')
+    return shape[0], shape[1]
 
 
 def _detokenizer(tensors: Mapping[str, Tensor]) -> DetokenizerKind:
@@ -169,15 +168,17 @@ def _detokenizer(tensors: Mapping[str, Tensor]) -> DetokenizerKind:
 
 
 def _positions(params: Mapping[str, Any], sizes: InferredSizes, source: Path) -> PositionKind:
-    if sizes.max_positions:
-        return 'learned'
-    stated = params.get('ae:pos_emb_type', 'functional')
-    kind = _POSITION_NAMES.get(stated)
-    if kind == 'quantized':
-        return 'quantized'
-    if kind == 'functional':
-        return 'functional'
-    raise FoundryError(
-        f'{source}: params.json says "ae:pos_emb_type": {stated!r}, but the tensors have no position tables; '
-        "known: 'functional', 'quantized', 'learned'"
-    )
+    stated = params.get('ae:pos_emb_type', 'learned' if sizes.max_positions else 'functional')
+    kind = _POSITION_NAMES.get(stated) if isinstance(stated, str) else None
+    if kind is None:
+        raise FoundryError(
+            f'{source}: params.json says "ae:pos_emb_type": {stated!r}'
+            + did_you_mean(str(stated), _POSITION_NAMES)
+        )
+    if (kind == 'learned') != (sizes.max_positions is not None):
+        found = 'have' if sizes.max_positions else 'do not have'
+        raise FoundryError(
+            f'{source}: params.json says "ae:pos_emb_type": {stated!r}, '
+            f'but the tensors {found} the three position tables of learned positions'
+        )
+    return kind

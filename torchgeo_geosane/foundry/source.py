@@ -6,7 +6,7 @@ memory: a safetensors file is read row by row, a memory-mapped checkpoint page b
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -95,7 +95,7 @@ class SafetensorsSource:
             TokenError: If the file is not a readable safetensors file.
         """
         try:
-            self._file = safe_open(str(path), framework='pt')
+            self._file: Any = safe_open(str(path), framework='pt')
         except (SafetensorError, OSError) as error:
             raise TokenError(f'{path} is not a readable safetensors file: {error}') from error
         self._names = list(self._file.keys())
