@@ -1,0 +1,200 @@
+import itertools
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from torchgeo_geosane.errors import ArchitectureError, GeoSANEError, SensorError, SpecError
+from torchgeo_geosane.foundry.sampling import KDE, JointKDE, Linear, Reconstruct, Spherical
+from torchgeo_geosane.sensors import SENSORS
+from torchgeo_geosane.spec import Spec
+
+URL = 'geosane://resnet50?sensor=sentinel2_all'
+
+numbers = st.floats(0, 100)
+fractions = st.floats(0, 1)
+# Whatever a path may hold.
+names = st.text(st.characters(exclude_categories=['Cs']), min_size=1)
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> Spec:
+    sampler = draw(
+        st.one_of(
+            st.builds(KDE, numbers),
+            st.builds(JointKDE, numbers),
+            st.builds(Linear, fractions),
+            st.builds(Spherical, fractions),
+            st.just(Reconstruct()),
+        )
+    )
+    count = {'linear': 2, 'spherical': 2, 'reconstruct': 1}.get(
+        sampler.name, draw(st.integers(1, 3))
+    )
+    return Spec(
+        draw(st.sampled_from(['resnet18', 'tf_efficientnet_b4', 'vit_small_patch16_224'])),
+        draw(st.sampled_from(sorted(SENSORS))),
+        tuple(draw(st.lists(names, min_size=count, max_size=count))),
+        draw(names),
+        sampler,
+        draw(st.sampled_from(['float32', 'bfloat16'])),
+        draw(st.integers(0, 2**63 - 1)),
+    )
+
+
+@given(specs())
+def test_a_url_says_everything(spec: Spec) -> None:
+    assert Spec.parse(spec.url) == spec
+    assert Spec.parse(spec.url).url == spec.url
+    assert spec.url.isascii()
+    assert ' ' not in spec.url
+
+
+@given(specs(), st.randoms())
+def test_one_url_whatever_the_order(spec: Spec, random: Random) -> None:
+    head, _, query = spec.url.partition('?')
+    parameters = query.split('&')
+    prompts = [parameter for parameter in parameters if parameter.startswith('prompt=')]
+    random.shuffle(parameters)
+    # The order of the prompts means something.
+    ordered = iter(prompts)
+    shuffled = [next(ordered) if p.startswith('prompt=') else p for p in parameters]
+    other = Spec.parse(f'{head}?{"&".join(shuffled)}')
+    assert other.url == spec.url
+    assert other.key(['a', 'b']) == spec.key(['a', 'b'])
+
+
+def test_the_shortest_url() -> None:
+    spec = Spec.parse(URL)
+    assert spec == Spec('resnet50', 'sentinel2_all')
+    assert spec.prompts == ('torchgeo:ResNet50_Weights.SENTINEL2_ALL_MOCO',)
+    assert spec.url == (
+        'geosane://resnet50?sensor=sentinel2_all&prompt=torchgeo:ResNet50_Weights.SENTINEL2_ALL_MOCO'
+        '&foundry=embedded&sampler=kde&bandwidth=0.2&precision=float32&seed=0'
+    )
+    assert Spec.parse(f'{URL}&bandwidth=2e-1').url == spec.url
+    assert Spec.parse(f'{URL}&bandwidth=-0').url == Spec.parse(f'{URL}&bandwidth=0').url
+
+
+def test_a_path_of_any_spelling_survives(tmp_path: Path) -> None:
+    path = f'file:{tmp_path}/a b&c=d+e%20#f?.pth'
+    assert Spec.parse(Spec('resnet18', 'rgb', (path,)).url).prompts == (path,)
+
+
+def test_the_key_tells_specs_and_what_they_stand_for_apart() -> None:
+    variants: list[dict[str, Any]] = [
+        {},
+        {'seed': 1},
+        {'sampler': KDE(0.1)},
+        {'sampler': JointKDE()},
+        {'precision': 'bfloat16'},
+        {'foundry': 'HSG-AIML/GeoSANE'},
+        {'prompts': ('random',)},
+    ]
+    keys = [Spec('resnet18', 'rgb', **fields).key(['f', 'p']) for fields in variants]
+    keys += [Spec('resnet18', 'rgbn').key(['f', 'p']), Spec('resnet50', 'rgb').key(['f', 'p'])]
+    keys += [Spec('resnet18', 'rgb').key(other) for other in (['g', 'p'], ['f', 'q'], ['f'])]
+    assert len(set(keys)) == len(keys)
+    assert Spec('resnet18', 'rgb').key(['f', 'p']) == keys[0]
+    assert all(len(key) == 16 and int(key, 16) >= 0 for key in keys)
+
+
+@pytest.mark.parametrize(
+    ('url', 'message'),
+    [
+        ('', 'not a GeoSANE URL'),
+        ('resnet50', 'not a GeoSANE URL'),
+        ('https://resnet50?sensor=rgb', 'not a GeoSANE URL'),
+        ('geosane:resnet50?sensor=rgb', 'not a GeoSANE URL'),
+        ('geosane://?sensor=rgb', 'not a GeoSANE URL'),
+        ('geosane://[resnet50?sensor=rgb', 'not a GeoSANE URL'),
+        ('geosane://resnet50/x?sensor=rgb', 'not a GeoSANE URL'),
+        ('geosane://resnet50?sensor=rgb#x', 'not a GeoSANE URL'),
+        ('geosane://resnet50', r'names no sensor: add \?sensor='),
+        ('geosane://resnet50?', 'names no sensor'),
+        ('geosane://resnet50?sensor', 'malformed parameters'),
+        ('geosane://resnet50?sensor=rgb&&', 'malformed parameters'),
+        ('geosane://resnet50?sensor=', "'sensor' has no value"),
+        ('geosane://resnet50?sensor=rgb&sensor=rgb', "'sensor' is given twice"),
+        ('geosane://resnet50?sensor=rgb&sead=1', "unknown parameter 'sead'.*did you mean 'seed'"),
+        (f'{URL}&seed=-1', "seed must be an integer from 0 to .*, not '-1'"),
+        (f'{URL}&seed=1.0', "not '1.0'"),
+        (f'{URL}&seed=one', "not 'one'"),
+        (f'{URL}&seed=٣', 'seed must be'),
+        (f'{URL}&seed=9223372036854775808', 'seed must be'),
+        (f'{URL}&seed={"9" * 5000}', 'seed must be'),
+        (f'{URL}&bandwidth=wide', "bandwidth must be a number, not 'wide'"),
+        (f'{URL}&bandwidth=-0.1', 'bandwidth must be a number from 0 to 100, not -0.1'),
+        (f'{URL}&bandwidth=nan', 'not nan'),
+        (f'{URL}&bandwidth=inf', 'not inf'),
+        (f'{URL}&bandwidth=1e300', 'not 1e\\+300'),
+        (f'{URL}&fraction=0.5', "sampler 'kde' takes no fraction"),
+        (f'{URL}&sampler=kd', "unknown sampler 'kd': did you mean 'kde'"),
+        (f'{URL}&sampler=linear', "'linear' takes 2 prompts, it was given 1"),
+        (
+            f'{URL}&sampler=linear&prompt=a&prompt=b&fraction=1.5',
+            'fraction .* from 0 to 1, not 1.5',
+        ),
+        (
+            f'{URL}&sampler=reconstruct&prompt=a&prompt=b',
+            "'reconstruct' takes 1 prompt, .* 2: a, b",
+        ),
+        (f'{URL}&precision=float23', "unknown precision 'float23': did you mean 'float32'"),
+    ],
+)
+def test_malformed(url: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        Spec.parse(url)
+
+
+@settings(max_examples=25)  # The nearest of 1300 names take their time.
+@given(st.text())
+def test_any_text_is_a_spec_or_an_error_of_ours(text: str) -> None:
+    for url in (text, f'geosane://{text}', f'geosane://resnet50?{text}', f'{URL}&seed={text}'):
+        with suppress(GeoSANEError):
+            assert Spec.parse(url).url.startswith('geosane://')
+
+
+@pytest.mark.parametrize(
+    ('architecture', 'sensor', 'error', 'message'),
+    [
+        ('resnet5O', 'rgb', ArchitectureError, "unknown architecture 'resnet5O': .*'resnet50'"),
+        ('', 'rgb', ArchitectureError, 'unknown architecture'),
+        ('resnet50.a1_in1k', 'rgb', ArchitectureError, "'timm:resnet50.a1_in1k' as the prompt"),
+        ('ResNet50', 'rgb', ArchitectureError, "did you mean 'resnet50"),
+        ('resnet50', 'sentinel2', SensorError, "unknown sensor 'sentinel2': .*'sentinel2_all'"),
+        ('resnet50', 'hyperion', SensorError, "unknown sensor 'hyperion'; known: "),
+    ],
+)
+def test_unknown_names(
+    architecture: str, sensor: str, error: type[SpecError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Spec(architecture, sensor)
+
+
+@pytest.mark.parametrize('seed', [-1, 2**63, 1.0, '1', True, None])
+def test_seeds_are_integers(seed: Any) -> None:
+    with pytest.raises(SpecError, match='the seed must be an integer'):
+        Spec('resnet18', 'rgb', seed=seed)
+
+
+@pytest.mark.parametrize('bandwidth', ['0.2', None, float('nan'), float('-inf')])
+def test_bandwidths_are_numbers(bandwidth: Any) -> None:
+    with pytest.raises(SpecError, match='bandwidth must be a number'):
+        Spec('resnet18', 'rgb', sampler=KDE(bandwidth))
+
+
+@settings(max_examples=20)
+@given(st.permutations(sorted(SENSORS)))
+def test_target_is_the_sensor(order: list[str]) -> None:
+    for sensor, other in itertools.pairwise(order):
+        spec = Spec('resnet18', sensor, ('random',))
+        assert spec.target is SENSORS[sensor]
+        assert spec.url != Spec('resnet18', other, ('random',)).url
+        assert urlsplit(spec.url).netloc == 'resnet18'
