@@ -191,8 +191,8 @@ def _parameters(url: str, query: str) -> dict[str, list[str]]:
 
 
 def _parse_seed(text: str) -> int:
-    if not text.isdecimal() or not text.isascii():
-        raise SpecError(f'the seed must be an integer from 0 to 2**63 - 1, not {text!r}')
+    if not text.isdecimal() or not text.isascii() or len(text) > len(str(_MAX_SEED)):
+        raise SpecError(f'the seed must be an integer from 0 to 2**63 - 1, not {text[:40]!r}')
     return int(text)
 
 

@@ -77,7 +77,8 @@ def list_cache() -> None:
 
 def clear_cache() -> None:
     """Delete all cached weights."""
-    print(f'{cache.clear()} files deleted from {cache.directory()}')
+    deleted = cache.clear()
+    print(f'{deleted} {"file" if deleted == 1 else "files"} deleted from {cache.directory()}')
 
 
 def find_spec(name: str) -> Spec:

@@ -17,6 +17,9 @@ TorchGeo's own 'fit', 'validate', 'test' and 'predict' are subcommands too, with
 
 def run_command(arguments: Sequence[str]) -> None:
     """Parse the arguments of one of our own subcommands, and run it."""
+    if arguments[:2] == ['foundry', 'train']:
+        _train_foundry(arguments[2:])
+        return
     parsed = _parser().parse_args(list(arguments))
     match parsed.command:
         case 'list':
@@ -38,6 +41,13 @@ def _cache(parsed: Namespace) -> None:
             commands.clear_cache()
 
 
+def _train_foundry(arguments: Sequence[str]) -> None:
+    """Train a foundry. Its options come from the signature, which takes Lightning: read only when asked for."""
+    from torchgeo_geosane.cli.training import train
+
+    train(arguments)
+
+
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog='torchgeo-geosane',
@@ -48,12 +58,18 @@ def _parser() -> ArgumentParser:
     subcommands.add_subcommand('list', ArgumentParser(), help='list the named weights')
     subcommands.add_subcommand('generate', _generate_parser(), help='generate weights into a file')
     subcommands.add_subcommand('info', _info_parser(), help='show where weights come from')
+    foundry = ArgumentParser(description='Foundries: weight-space autoencoders.')
+    subcommands.add_subcommand('foundry', foundry, help='train a foundry')
     cache = ArgumentParser(description='The cache of generated weights.')
     subcommands.add_subcommand('cache', cache, help='list or clear the cached weights')
     # jsonargparse wants nested subcommands added after their parent.
     nested = cache.add_subcommands(dest='command')
     nested.add_subcommand('list', ArgumentParser(), help='list the cached files')
     nested.add_subcommand('clear', ArgumentParser(), help='delete them all')
+    # Only named here, for the help: `run_command` passes it on.
+    foundry.add_subcommands(dest='command').add_subcommand(
+        'train', ArgumentParser(), help='train a foundry on a collection of models (see its own --help)'
+    )
     return parser
 
 

@@ -115,7 +115,7 @@ def _weights(spec: Spec) -> Weights:
             'sensor': sensor.name,
             'units': sensor.units,
             'foundry': spec.foundry,
-            'prompt': ', '.join(spec.prompts),
+            'prompt': ', '.join(prompt.name for prompt in prompts),
             'prompt_sensor': ', '.join(prompt.sensor for prompt in prompts),
             'stem_adapted': not same_bands(prompts[0].bands, sensor.bands),
             'license': ', '.join(dict.fromkeys(prompt.licence for prompt in prompts)),
