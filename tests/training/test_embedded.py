@@ -40,7 +40,7 @@ def test_is_what_its_configuration_says(foundry):
     parser.add_function_arguments(train_foundry)
     parser.add_argument('--config', action='config')
     config = parser.parse_args(['--config', str(FOLDER / 'train.yaml'), '--output', 'out'])
-    stated = parser.instantiate_classes(config)
+    stated = parser.instantiate(config)
     assert foundry.config == dataclasses.replace(stated.foundry, projection_dim=0)
     assert isinstance(stated.collection, CollectionConfig)
     assert isinstance(stated.optimisation, OptimisationConfig)
