@@ -1,12 +1,14 @@
 """Generation: from a spec to a state dict. Read it top to bottom; nothing flows back.
 
-spec → cache hit? → prompt → layout → windows → encode → sample → decode → write in place → stem → verify → store
+spec → cache hit? → prompt → layout → windows → encode → sample → decode → write in place → stem →
+verify → store
 """
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +18,7 @@ from tqdm.auto import tqdm
 from torchgeo_geosane import cache
 from torchgeo_geosane.architectures import TensorSpec, initialise, target_shapes
 from torchgeo_geosane.errors import FoundryError, PromptError, TokenError
+from torchgeo_geosane.foundry.distributed import run_together
 from torchgeo_geosane.foundry.engine import Engine, Progress
 from torchgeo_geosane.foundry.foundry import Foundry, fingerprint
 from torchgeo_geosane.foundry.layout import Layout
@@ -81,22 +84,31 @@ def identify(spec: Spec) -> str:
 
 
 def create(
-    spec: Spec, seeds: Sequence[int], progress: bool = False, device: str = 'auto'
+    spec: Spec,
+    seeds: Sequence[int],
+    progress: bool = False,
+    device: str = 'auto',
+    together: bool = False,
 ) -> list[Generated]:
-    """Generate several candidates of a spec, past the cache. They share the encoding of the prompts.
+    """Generate candidates of a spec, past the cache. They share the encoding of the prompts.
 
     Args:
         spec: What is wanted, apart from its seed.
         seeds: One candidate each.
         progress: Show a progress bar on standard error.
         device: Where the foundry runs.
+        together: Split the work over the default process group of ``torch.distributed``: all its
+            processes call this alike, and all get the same bytes that one process alone gets.
 
     Raises:
         GeoSANEError: If the prompt or the foundry cannot be had, or do not fit.
     """
     if 'random' in spec.prompts and set(seeds) != {spec.seed}:
         # Every seed has a random prompt of its own: there is nothing to share.
-        return [create(replace(spec, seed=seed), [seed], progress, device)[0] for seed in seeds]
+        return [
+            create(replace(spec, seed=seed), [seed], progress, device, together)[0]
+            for seed in seeds
+        ]
     prompts = _resolve(spec)
     sources = _open(prompts, stem=find_stem(spec.architecture))
     foundry = Foundry.load(spec.foundry, _device(device))
@@ -108,15 +120,16 @@ def create(
     )
     candidates = [_Candidate(spec, seed, prompts, sources, target, layout) for seed in seeds]
     with _progress_bar(spec, 2 * len(layout) if progress else 0) as advance:
-        _fill(foundry, spec, sources, layout, candidates, advance)
+        _fill(foundry, spec, sources, layout, candidates, advance, together)
     return [candidate.finish(foundry) for candidate in candidates]
 
 
 def take_prompt(spec: Spec) -> dict[str, Tensor]:
-    """The first prompt itself, brought to the sensor's bands: what generated weights are compared with.
+    """The first prompt itself, in the sensor's bands: what generated weights are compared with.
 
     Args:
-        spec: Its architecture, sensor and first prompt are looked at; what the prompt lacks is initialised from its seed.
+        spec: Its architecture, sensor and first prompt are looked at; what the prompt lacks is
+            initialised from its seed.
 
     Returns:
         The state dict of the headless architecture, on the CPU.
@@ -157,7 +170,10 @@ class _Candidate:
         self._stem = find_stem(spec.architecture)
         self._bands = spec.target.bands
         self._layout = layout
-        # The stem is written as the prompt has it, then fitted to the sensor: so it may have another shape for a while.
+        # Before the result is allocated: a whole model is built for the sake of a few tensors.
+        self._fresh = self._initialised(set(sources[0].names()))
+        # The stem is written as the prompt has it, then fitted to the sensor: so it may have
+        # another shape for a while.
         self.tensors = {
             name: torch.empty(
                 sources[0].shape(name) if name in layout.names else wanted.shape, dtype=wanted.dtype
@@ -169,7 +185,6 @@ class _Candidate:
     def finish(self, foundry: Foundry) -> Generated:
         """Add what is not generated, fit the stem to the sensor, verify."""
         available = set(self._sources[0].names())
-        fresh = self._initialised(available)
         coverage: dict[str, Coverage] = {}
         for name in self._target:
             if name in self._layout.names:
@@ -179,7 +194,7 @@ class _Candidate:
                 self._set(name, _finite(name, self._blend(name), self.spec))
             else:
                 coverage[name] = 'initialised'
-                self._set(name, fresh[name])
+                self._set(name, self._fresh[name])
         in_prompt = self._prompts[0].bands
         if coverage[self._stem] != 'initialised' and not same_bands(in_prompt, self._bands):
             coverage[self._stem] = 'adapted'
@@ -195,7 +210,8 @@ class _Candidate:
     def _initialised(self, available: set[str]) -> dict[str, Tensor]:
         if available >= set(self._target):
             return {}
-        return initialise(self.spec.architecture, len(self._bands), self.spec.seed)
+        whole = initialise(self.spec.architecture, len(self._bands), self.spec.seed)
+        return {name: whole[name] for name in self._target if name not in available}
 
     def _blend(self, name: str) -> Tensor:
         """What the prompts have for a tensor that is not generated, each by its share."""
@@ -249,6 +265,7 @@ def _fill(
     layout: Layout,
     candidates: list[_Candidate],
     advance: Progress,
+    together: bool,
 ) -> None:
     """Encode, sample and decode; write every candidate's tokens in place."""
     scale = foundry.config.row_scale
@@ -256,11 +273,14 @@ def _fill(
     engine = Engine(foundry.model, getattr(torch, spec.precision))
     seeds = [candidate.spec.seed for candidate in candidates]
     try:
-        for decoded in engine.run(readers, spec.sampler, seeds, advance):
+        run = partial(run_together, engine) if together else engine.run
+        for decoded in run(readers, spec.sampler, seeds, advance):
             for candidate, tokens in zip(candidates, decoded.tokens, strict=True):
-                for segment in candidate.writer.write(decoded.start, tokens):
-                    if scale != 'none':
-                        candidate.writer.scale_rows(segment, readers, candidate.shares)
+                candidate.writer.write(decoded.start, tokens)
+        if scale != 'none':
+            for candidate in candidates:
+                for segment in layout.segments:
+                    candidate.writer.scale_rows(segment, readers, candidate.shares)
     except TokenError as error:
         raise PromptError(f'prompt {", ".join(spec.prompts)}: {error}') from error
 
@@ -272,7 +292,7 @@ def _resolve(spec: Spec) -> list[Prompt]:
 
 
 def _open(prompts: list[Prompt], stem: str) -> list[TensorSource]:
-    """Open the prompts, every stem brought to the first prompt's bands, so that all have one layout."""
+    """Open the prompts, every stem in the first prompt's bands, so that all have one layout."""
     sources = [prompt.open() for prompt in prompts]
     first = prompts[0]
     for index, (prompt, source) in enumerate(zip(prompts, sources, strict=True)):

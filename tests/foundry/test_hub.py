@@ -13,10 +13,11 @@ COMMIT = '0123456789abcdef0123456789abcdef01234567'
 _LOAD = """
 import sys
 from torchgeo_geosane.foundry.foundry import Foundry, fingerprint
-try:
-    print(fingerprint(sys.argv[1]), Foundry.load(sys.argv[1]).config.d_model)
-except Exception as error:
-    print(type(error).__name__, error)
+for name in sys.argv[1:]:
+    try:
+        print(fingerprint(name), Foundry.load(name).config.d_model)
+    except Exception as error:
+        print(type(error).__name__, str(error).replace(chr(10), ' '))
 """
 
 
@@ -31,37 +32,31 @@ def hub_cache(official: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def load(name: str, cache: Path, **environment: str) -> str:
+def load(names: list[str], cache: Path, **environment: str) -> list[str]:
     """Load in a process of its own: the Hub's client reads its settings when it is imported."""
-    environment = {
-        **os.environ,
-        'HF_HOME': str(cache),
-        'HF_HUB_CACHE': str(cache / 'hub'),
-    } | environment
-    command = [sys.executable, '-c', _LOAD, name]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return run.stdout.strip()
+    settings = {'HF_HOME': str(cache), 'HF_HUB_CACHE': str(cache / 'hub'), **environment}
+    run = subprocess.run(
+        [sys.executable, '-c', _LOAD, *names],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return run.stdout.splitlines()
 
 
-@pytest.mark.parametrize('revision', ['', '@v1', f'@{COMMIT}'])
-def test_offline_cache_is_honoured_and_the_commit_is_the_identity(
-    revision: str, hub_cache: Path
-) -> None:
-    told = load('somebody/foundry' + revision, hub_cache, HF_HUB_OFFLINE='1')
-    assert told == f'somebody/foundry@{COMMIT} 64'
-
-
-def test_offline_and_not_in_the_cache(hub_cache: Path) -> None:
-    told = load('somebody/else', hub_cache, HF_HUB_OFFLINE='1')
-    assert told.startswith("FoundryError the foundry 'somebody/else' is no path here")
-    assert 'foundry=embedded' in told
+def test_offline_cache_is_honoured_and_the_commit_is_the_identity(hub_cache: Path) -> None:
+    names = ['somebody/foundry', 'somebody/foundry@v1', f'somebody/foundry@{COMMIT}']
+    *found, missing = load([*names, 'somebody/else'], hub_cache, HF_HUB_OFFLINE='1')
+    assert found == [f'somebody/foundry@{COMMIT} 64'] * 3
+    assert missing.startswith("FoundryError the foundry 'somebody/else' is no path here")
+    assert 'foundry=embedded' in missing
 
 
 def test_no_network(hub_cache: Path) -> None:
     # Nothing listens there: the connection is refused at once.
-    told = load(
-        'somebody/foundry@v2', hub_cache, HF_ENDPOINT='http://127.0.0.1:9', HF_HUB_OFFLINE='0'
-    )
+    nowhere = {'HF_ENDPOINT': 'http://127.0.0.1:9', 'HF_HUB_OFFLINE': '0'}
+    (told,) = load(['somebody/foundry@v2'], hub_cache, **nowhere)
     assert told.startswith("FoundryError the foundry 'somebody/foundry@v2' is no path here")
 
 

@@ -103,9 +103,8 @@ class Engine:
             Cores in order; over all ranks they partition the sequence.
         """
         layout = readers[0].layout
-        config = self.model.config
-        _check_positions(config, layout)
-        plan = list(batches(plan_windows(len(layout), config.window, config.halo), self._batch))
+        _check_positions(self.model.config, layout)
+        plan = self._plan(layout)
         mine = _share(len(plan), *share)
         if not mine:
             return
@@ -126,6 +125,16 @@ class Engine:
                 progress(sum(window.core_stop - window.core_start for window in plan[ready]))
                 if waiting:
                     tape.forget(before=plan[waiting[0]][0].start)
+
+    def cores(self, layout: Layout, share: tuple[int, int] = (0, 1)) -> list[tuple[int, int]]:
+        """First and last token (exclusive) of each core that ``run`` yields for such a share."""
+        plan = self._plan(layout)
+        mine = _share(len(plan), *share)
+        return [(plan[index][0].core_start, plan[index][-1].core_stop) for index in mine]
+
+    def _plan(self, layout: Layout) -> list[list[Window]]:
+        config = self.model.config
+        return list(batches(plan_windows(len(layout), config.window, config.halo), self._batch))
 
     def _embed(self, layout: Layout, windows: list[Window]) -> tuple[Tensor, Tensor]:
         """The position embeddings of a batch of windows, for the encoder and the decoder; computed once for both."""

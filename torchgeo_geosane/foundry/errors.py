@@ -1,6 +1,7 @@
 """The base error of the package, and the foundry's own.
 
-They live here, not beside the other errors, because the foundry imports nothing from the rest of the package.
+They live here, not beside the other errors, because the foundry imports nothing from the rest of
+the package.
 """
 
 import difflib

@@ -122,16 +122,16 @@ class Spherical:
     fraction: float = 0.5
 
     def sample(self, latents: Tensor, start: int, seed: int) -> Tensor:
-        """Interpolate; nothing is drawn. Where the arc is undefined (parallel latents) the line is taken."""
+        """Interpolate; nothing is drawn. Parallel or zero latents have no arc: the line is taken."""
         first, second = _pair(latents, self.name)
         cosine = torch.nn.functional.cosine_similarity(first, second, dim=-1).clamp(-1, 1)
         angle = torch.acos(cosine).unsqueeze(-1)
-        sine = torch.sin(angle)
         arc = (
             torch.sin((1 - self.fraction) * angle) * first
             + torch.sin(self.fraction * angle) * second
-        ) / sine
-        return torch.where(sine > 1e-4, arc, torch.lerp(first, second, self.fraction))
+        ) / torch.sin(angle)
+        defined = (1 - cosine.square() > 1e-6) & first.any(dim=-1) & second.any(dim=-1)
+        return torch.where(defined.unsqueeze(-1), arc, torch.lerp(first, second, self.fraction))
 
     def shares(self, prompts: int, seed: int) -> list[float]:
         """As the fraction says."""

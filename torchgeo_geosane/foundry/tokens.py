@@ -92,27 +92,20 @@ class TokenWriter:
         self._layout = layout
         self._matrices = {name: as_matrix(result[name]) for name in layout.names}
 
-    def write(self, start: int, tokens: Tensor) -> list[Segment]:
+    def write(self, start: int, tokens: Tensor) -> None:
         """Write a run of tokens.
 
         Args:
             start: Index of the first token.
             tokens: ``[n, token_size]``, any floating-point type; padding entries are ignored.
-
-        Returns:
-            The segments whose last token this run held, in order.
         """
         size = self._layout.token_size
         stop = start + len(tokens)
         flat = tokens.reshape(-1)
-        completed = []
         for segment, first, last in self._layout.pieces(start, stop):
             begin, end = first * size, min(last * size, segment.entries)
             offset = (segment.start + first - start) * size
             self._write_entries(segment, begin, flat[offset : offset + end - begin])
-            if last == segment.stop - segment.start:
-                completed.append(segment)
-        return completed
 
     def scale_rows(
         self, segment: Segment, readers: Sequence[TokenReader], shares: Sequence[float]

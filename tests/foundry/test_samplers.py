@@ -1,0 +1,136 @@
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from torchgeo_geosane.foundry.errors import FoundryError
+from torchgeo_geosane.foundry.sampling import (
+    KDE,
+    SAMPLERS,
+    JointKDE,
+    Linear,
+    Reconstruct,
+    Sampler,
+    Spherical,
+)
+
+NOISY: list[Sampler] = [KDE(), JointKDE()]
+PAIRED: list[type[Linear | Spherical]] = [Linear, Spherical]
+
+
+def latents(prompts: int, n: int = 700, width: int = 4) -> Tensor:
+    return torch.randn(prompts, n, width, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize('sampler', NOISY, ids=lambda sampler: sampler.name)
+def test_fault_2_every_token_and_every_seed_has_noise_of_its_own(sampler: Sampler) -> None:
+    """The official code seeds the generator anew for every token: one vector for all of them."""
+    prompt = latents(1)
+    noise = [(sampler.sample(prompt, 0, seed) - prompt[0]) / 0.2 for seed in (0, 1)]
+    assert len(noise[0].unique(dim=0)) == 700
+    assert not torch.isclose(noise[0], noise[1]).all(dim=1).any()
+    for drawn in noise:
+        assert abs(drawn.mean()) < 0.1
+        assert abs(drawn.std() - 1) < 0.1
+    # Independent from token to token, from place to place, and from seed to seed.
+    pairs = [(noise[0][1:], noise[0][:-1]), (noise[0][256:512], noise[0][:256]), tuple(noise)]
+    for first, second in pairs:
+        correlation = torch.corrcoef(torch.stack([first.flatten(), second.flatten()]))[0, 1]
+        assert abs(correlation) < 0.1
+
+
+@given(st.sets(st.integers(1, 699), max_size=5), st.integers(0, 2**63 - 1), st.integers(1, 3))
+@settings(max_examples=25, deadline=None)
+def test_what_is_drawn_depends_on_seed_and_place_alone(
+    cuts: set[int], seed: int, prompts: int
+) -> None:
+    given_latents = latents(prompts)
+    before = torch.get_rng_state()
+    for sampler in NOISY:
+        whole = sampler.sample(given_latents, 0, seed)
+        edges = sorted(cuts | {0, 700})
+        parts = [
+            sampler.sample(given_latents[:, start:stop], start, seed)
+            for start, stop in pairwise(edges)
+        ]
+        assert torch.equal(torch.cat(parts), whole)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_bandwidth_is_the_standard_deviation() -> None:
+    prompt = latents(1)
+    narrow, wide = (KDE(bandwidth).sample(prompt, 0, 3) - prompt[0] for bandwidth in (0.1, 0.3))
+    torch.testing.assert_close(wide, 3 * narrow, rtol=1e-3, atol=1e-5)
+    assert torch.equal(KDE(0.0).sample(prompt, 0, 3), prompt[0])
+
+
+def test_a_mixture_picks_a_prompt_for_each_token() -> None:
+    prompts = latents(3)
+    mixed = KDE(0.0).sample(prompts, 0, 0)
+    chosen = (mixed == prompts).all(dim=2)
+    assert (chosen.sum(dim=0) == 1).all()
+    assert (chosen.float().mean(dim=1) > 0.25).all()
+    assert KDE().shares(3, 0) == pytest.approx([1 / 3] * 3)
+
+
+def test_a_joint_mixture_picks_one_prompt_for_all() -> None:
+    prompts = latents(3)
+    picked = set()
+    for seed in range(20):
+        drawn = JointKDE(0.0).sample(prompts, 0, seed)
+        shares = JointKDE().shares(3, seed)
+        assert sorted(shares) == [0, 0, 1]
+        assert torch.equal(drawn, prompts[shares.index(1)])
+        assert torch.equal(JointKDE(0.0).sample(prompts[:, 300:], 300, seed), drawn[300:])
+        picked.add(shares.index(1))
+    assert picked == {0, 1, 2}
+
+
+@pytest.mark.parametrize('sampler', PAIRED)
+def test_interpolation_ends_at_the_prompts(sampler: type[Linear | Spherical]) -> None:
+    prompts = latents(2)
+    torch.testing.assert_close(sampler(0.0).sample(prompts, 0, 0), prompts[0])
+    torch.testing.assert_close(sampler(1.0).sample(prompts, 0, 0), prompts[1])
+    assert sampler(0.25).shares(2, 0) == [0.75, 0.25]
+    assert torch.equal(sampler(0.3).sample(prompts, 0, 0), sampler(0.3).sample(prompts, 9, 7))
+
+
+def test_the_middle_of_an_arc() -> None:
+    prompts = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
+    torch.testing.assert_close(Linear(0.5).sample(prompts, 0, 0), torch.tensor([[0.5, 0.5]]))
+    torch.testing.assert_close(Spherical(0.5).sample(prompts, 0, 0), torch.full((1, 2), 0.5**0.5))
+
+
+@pytest.mark.parametrize(
+    ('first', 'second'),
+    [
+        ([1.0, 2.0], [2.0, 4.0]),
+        ([1.0, 2.0], [-1.0, -2.0]),
+        ([0.0, 0.0], [3.0, 1.0]),
+        ([0.0, 0.0],) * 2,
+    ],
+)
+def test_where_there_is_no_arc_the_line_is_taken(first: list[float], second: list[float]) -> None:
+    prompts = torch.tensor([[first], [second]])
+    expected = Linear(0.3).sample(prompts, 0, 0)
+    torch.testing.assert_close(Spherical(0.3).sample(prompts, 0, 0), expected)
+
+
+@pytest.mark.parametrize('sampler', PAIRED)
+@pytest.mark.parametrize('prompts', [1, 3])
+def test_interpolation_wants_two_prompts(sampler: type[Linear | Spherical], prompts: int) -> None:
+    with pytest.raises(FoundryError, match=f'between two prompts, it was given {prompts}'):
+        sampler().sample(latents(prompts), 0, 0)
+
+
+def test_reconstruction_draws_nothing() -> None:
+    prompts = latents(2)
+    assert torch.equal(Reconstruct().sample(prompts, 0, 5), prompts[0])
+    assert Reconstruct().shares(2, 5) == [1, 0]
+
+
+def test_names() -> None:
+    assert list(SAMPLERS) == ['kde', 'kde_joint', 'linear', 'spherical', 'reconstruct']

@@ -1,0 +1,86 @@
+"""Samplers through a spec's URL, around one prompt and several, of one sensor and of two."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from torchgeo_geosane.errors import SpecError
+from torchgeo_geosane.foundry import checkpoint
+from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
+from torchgeo_geosane.foundry.config import FoundryConfig
+from torchgeo_geosane.generate import Generated, create, take_prompt
+from torchgeo_geosane.spec import Spec
+
+SIX = ['ukis:6b_l1c', 'ukis:6b_l2a']
+STEM = 'conv_stem.weight'
+NORM = 'bn1.weight'
+
+
+@pytest.fixture(scope='module')
+def foundry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny foundry that leaves vectors to the prompts."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        config = FoundryConfig(
+            d_model=16,
+            nhead=2,
+            num_layers=1,
+            latent_dim=4,
+            projection_dim=0,
+            tokenisation='matrices',
+        )
+        model = WeightAutoencoder(config)
+    path = tmp_path_factory.mktemp('foundry') / 'foundry.safetensors'
+    checkpoint.save(path, model, {})
+    return path
+
+
+def spec_of(foundry: Path, prompts: list[str], sampler: str) -> Spec:
+    query = '&'.join(f'prompt={prompt}' for prompt in prompts)
+    return Spec.parse(
+        f'geosane://tf_efficientnet_b4?sensor=sentinel2_all&{query}&foundry={foundry}&sampler={sampler}'
+    )
+
+
+def make(foundry: Path, prompts: list[str], sampler: str) -> Generated:
+    spec = spec_of(foundry, prompts, sampler)
+    return create(spec, [spec.seed])[0]
+
+
+def prompt(foundry: Path, name: str) -> dict[str, Tensor]:
+    return take_prompt(spec_of(foundry, [name], 'kde'))
+
+
+def test_a_mixture_of_prompts(foundry: Path) -> None:
+    mixed = make(foundry, SIX, 'kde')
+    assert mixed.tensors[STEM].shape[1] == 13
+    assert [record.name for record in mixed.provenance.prompts] == SIX
+    assert 'sampler=kde&bandwidth=0.2' in mixed.provenance.url
+    # What is not generated is the mean of the prompts.
+    norms = torch.stack([prompt(foundry, name)[NORM] for name in SIX])
+    torch.testing.assert_close(mixed.tensors[NORM], norms.mean(dim=0))
+    alone = make(foundry, SIX[:1], 'kde')
+    generated = 'blocks.1.0.conv_pw.weight'
+    assert not torch.equal(mixed.tensors[generated], alone.tensors[generated])
+
+
+def test_prompts_of_four_and_of_six_bands(foundry: Path) -> None:
+    mixed = make(foundry, ['ukis:6b_l1c', 'ukis:4b_l1c'], 'kde')
+    assert mixed.provenance.coverage[STEM] == 'adapted'
+    assert [len(record.bands) for record in mixed.provenance.prompts] == [6, 4]
+    assert mixed.tensors[STEM].shape[1] == 13
+
+
+def test_interpolation_ends_at_a_prompts_reconstruction(foundry: Path) -> None:
+    end = make(foundry, SIX, 'linear&fraction=1.0')
+    alone = make(foundry, SIX[1:], 'reconstruct')
+    for name, tensor in alone.tensors.items():
+        if alone.provenance.coverage[name] != 'initialised':
+            torch.testing.assert_close(end.tensors[name], tensor, rtol=1e-4, atol=1e-5)
+
+
+def test_interpolation_of_one_prompt(foundry: Path) -> None:
+    with pytest.raises(SpecError, match="the sampler 'spherical' takes 2 prompts, it was given 1"):
+        make(foundry, SIX[:1], 'spherical')
