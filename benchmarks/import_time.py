@@ -16,7 +16,8 @@ start, cpu = time.perf_counter(), time.process_time()
 import torchgeo.models
 middle, middle_cpu = time.perf_counter(), time.process_time()
 import torchgeo_geosane
-print(middle - start, time.perf_counter() - middle, middle_cpu - cpu, time.process_time() - middle_cpu)
+end, end_cpu = time.perf_counter(), time.process_time()
+print(middle - start, end - middle, middle_cpu - cpu, end_cpu - middle_cpu)
 """
 
 

@@ -326,7 +326,7 @@ def test_shapes_that_do_not_fit(make_spec: MakeSpec, tmp_path: Path) -> None:
 @pytest.mark.usefixtures('nothing_cached')
 def test_absurd_state_dicts(make_spec: MakeSpec, tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / 'p.pth')
-    with pytest.raises(PromptError, match='p.pth'):
+    with pytest.raises(PromptError, match=r'p\.pth'):
         generate(make_spec(prompt=f'file:{tmp_path / "p.pth"}'))
 
 
@@ -334,7 +334,7 @@ def test_absurd_state_dicts(make_spec: MakeSpec, tmp_path: Path, content: object
 def test_unknown_prompts(make_spec: MakeSpec, tmp_path: Path) -> None:
     with pytest.raises(PromptError, match='does not exist'):
         generate(make_spec(prompt=f'file:{tmp_path}/none.pth'))
-    with pytest.raises(PromptError, match="unknown prompt 'randon'.*did you mean 'random'"):
+    with pytest.raises(PromptError, match=r"unknown prompt 'randon'.*did you mean 'random'"):
         generate(make_spec(prompt='randon'))
     with pytest.raises(PromptError, match="did you mean 'ukis:6b_l1c'"):
         generate(make_spec('tf_efficientnet_b4', prompt='ukis:6b_l1d'))
@@ -354,7 +354,7 @@ def test_a_truncated_foundry(
 ) -> None:
     content = Path(foundries['dense']).read_bytes()
     (tmp_path / 'foundry.safetensors').write_bytes(content[: len(content) // 2])
-    with pytest.raises(FoundryError, match='foundry.safetensors'):
+    with pytest.raises(FoundryError, match=r'foundry\.safetensors'):
         generate(make_spec(foundry=str(tmp_path / 'foundry.safetensors')))
 
 

@@ -137,7 +137,6 @@ def test_one_file_touches_torchgeos_tables() -> None:
     users = {
         str(file.relative_to(PACKAGE))
         for file in PACKAGE.rglob('*.py')
-        if 'torchgeo.models.api' in imported(file)
-        or '_model_weights' in file.read_text()
+        if 'torchgeo.models.api' in imported(file) or '_model_weights' in file.read_text()
     }
     assert users == {'providers/torchgeo.py'}

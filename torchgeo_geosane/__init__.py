@@ -1,4 +1,4 @@
-"""GeoSANE as a TorchGeo weights provider: importing this package makes its weights known to TorchGeo.
+"""GeoSANE as a TorchGeo weights provider: importing it makes its weights known to TorchGeo.
 
 >>> import torchgeo_geosane
 >>> from torchgeo.models import get_weight

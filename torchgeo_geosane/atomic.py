@@ -18,7 +18,8 @@ def replacing(path: Path) -> Iterator[Path]:
         path: The file; its folder is made.
 
     Yields:
-        A provisional path beside it, to be written; it takes the place of ``path`` once it is on the disk.
+        A provisional path beside it, to be written; it takes the place of ``path`` once it is on
+        the disk.
 
     Raises:
         CacheError: If the disk refuses. Whatever goes wrong, nothing is left behind.

@@ -1,4 +1,4 @@
-"""The cache of generated weights: one file a spec key, written atomically, locked, verified when read.
+"""The cache of generated weights: one file a spec key, atomic, locked, verified when read.
 
 It lies in ``geosane`` under the torch hub directory, or where ``TORCHGEO_GEOSANE_CACHE`` says.
 """
@@ -59,7 +59,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def load(path: Path, key: str) -> tuple[dict[str, Tensor], Provenance] | None:
-    """Read a cache file; a damaged or foreign one is reported, set aside as ``*.damaged``, and not used.
+    """Read a cache file; a damaged or foreign one is reported and set aside as ``*.damaged``.
 
     Returns:
         Tensors and provenance, or None if there is no file to trust.
@@ -143,7 +143,7 @@ def _acquire(path: Path) -> FileLock | None:
 
 
 def _sweep(path: Path) -> None:
-    """Delete what processes that were killed while writing this file left; nobody else is writing it."""
+    """Delete what processes that were killed while writing this file left behind."""
     for stale in path.parent.glob(f'{glob.escape(path.name)}.*.part'):
         with suppress(OSError):
             stale.unlink()

@@ -20,7 +20,8 @@ def export(generated: Generated, path: str | Path) -> None:
 
     Args:
         generated: The weights.
-        path: ``*.safetensors`` (with provenance in the header), or ``*.ckpt``, a checkpoint that the ``weights`` argument of
+        path: ``*.safetensors`` (with provenance in the header), or ``*.ckpt``, a checkpoint that
+            the ``weights`` argument of
             TorchGeo's tasks accepts as a path.
 
     Raises:
@@ -67,7 +68,7 @@ def provenance_of(path: str | Path) -> Provenance:
 
 
 def _write_checkpoint(path: Path, tensors: Mapping[str, Tensor], provenance: Provenance) -> None:
-    """The form TorchGeo's ``extract_backbone`` reads: a Lightning checkpoint of a model named ``model``."""
+    """What TorchGeo's ``extract_backbone`` reads: a Lightning checkpoint with a ``model``."""
     content = {
         'hyper_parameters': {'model': provenance.architecture},
         'state_dict': {f'model.{name}': tensor for name, tensor in tensors.items()},

@@ -1,6 +1,7 @@
-"""Provenance: where generated weights come from, stored inside every file we write; and those files.
+"""Provenance: where weights come from, stored inside every file we write; and those files.
 
-A weights file is a safetensors file whose header holds the provenance as JSON and a sha256 over it and all tensors.
+A weights file is a safetensors file whose header holds the provenance as JSON and a sha256 over it
+and all tensors.
 Reading verifies it, so a damaged file is never trusted.
 """
 
@@ -69,7 +70,8 @@ class Provenance:
         prompts: The prompts.
         stem: What became of the stem.
         versions: Versions of what computed the weights.
-        coverage: For every tensor: ``generated`` by the foundry, ``adapted`` (generated, then fitted to the sensor's
+        coverage: For every tensor: ``generated`` by the foundry, ``adapted`` (generated, then
+            fitted to the sensor's
             bands), copied from the ``prompt``, or freshly ``initialised``.
     """
 
@@ -122,7 +124,7 @@ class Provenance:
 
 
 def digest(tensors: Mapping[str, Tensor], text: str = '') -> str:
-    """sha256 over a text and the names, types, shapes and bytes of all tensors, in the order of their names."""
+    """sha256 over a text and the names, types, shapes and bytes of all tensors, sorted by name."""
     sha = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().contiguous()

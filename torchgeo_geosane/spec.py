@@ -1,7 +1,8 @@
 """The spec: everything that determines generated weights, and its canonical URL.
 
-``geosane://resnet50?sensor=sentinel2_all&prompt=torchgeo%3A…&foundry=embedded&sampler=kde&bandwidth=0.2&precision=float32&seed=0``
-names one set of weights, anywhere. Only the architecture and the sensor must be written; the rest has defaults.
+``geosane://resnet50?sensor=sentinel2_all&prompt=torchgeo:…&foundry=embedded&sampler=kde&bandwidth=0.2&precision=float32&seed=0``
+names one set of weights, anywhere. Only the architecture and the sensor must be written; the rest
+has defaults.
 """
 
 import dataclasses
@@ -18,7 +19,8 @@ from torchgeo_geosane.prompts import default_prompt
 from torchgeo_geosane.sensors import Sensor, get_sensor
 
 SCHEME = 'geosane'
-# Raised whenever the same spec would give other bytes than before, so that old cache entries are not found.
+# Raised whenever the same spec would give other bytes than before, so that old cache entries are
+# not found.
 ALGORITHM = 1
 
 Precision = Literal['float32', 'bfloat16']
@@ -131,7 +133,7 @@ class Spec:
             prompts=tuple(values.get('prompt', ())),
             foundry=values.get('foundry', ['embedded'])[0],
             sampler=_parse_sampler(values),
-            precision=cast(Precision, values.get('precision', ['float32'])[0]),
+            precision=cast('Precision', values.get('precision', ['float32'])[0]),
             seed=_parse_seed(values.get('seed', ['0'])[0]),
         )
 

@@ -1,7 +1,6 @@
 import copy
 import pickle
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -202,9 +201,9 @@ def test_get_model(resnet: GeoSANEWeights) -> None:
     assert_holds(model, resnet)
     assert model.fc.weight.shape == (4, 512)
     assert get_model('geosane_resnet18', in_chans=5).conv1.weight.shape[1] == 5
-    with pytest.raises(ArchitectureError, match="'resnet18' with 6 channels, not .* with 3"):
+    with pytest.raises(ArchitectureError, match=r"'resnet18' with 6 channels, not .* with 3"):
         get_model('geosane_resnet18', weights=resnet, in_chans=3)
-    with pytest.raises(ArchitectureError, match="for 'resnet18' .* not for 'resnet50'"):
+    with pytest.raises(ArchitectureError, match=r"for 'resnet18' .* not for 'resnet50'"):
         get_model('geosane_resnet50', weights=resnet)
 
 
@@ -244,9 +243,9 @@ def test_segmentation_of_a_resnet(resnet: GeoSANEWeights, by_name: bool) -> None
 
 
 @pytest.fixture
-def efficientnet_weights(efficientnet: Spec, tables: None) -> Iterator[GeoSANEWeights]:
+def efficientnet_weights(efficientnet: Spec, tables: None) -> GeoSANEWeights:
     enum = register_enum('GeoSANE_Big_Weights', {'ALL': efficientnet})
-    yield enum.ALL  # type: ignore[attr-defined]
+    return enum.ALL  # type: ignore[attr-defined, no-any-return]
 
 
 def test_segmentation_of_an_efficientnet(efficientnet_weights: GeoSANEWeights) -> None:

@@ -1,6 +1,7 @@
 """The command line: ``torchgeo-geosane``.
 
-``fit``, ``validate``, ``test`` and ``predict`` are TorchGeo's own, with generated weights known; the rest is ours.
+``fit``, ``validate``, ``test`` and ``predict`` are TorchGeo's own, with generated weights known;
+the rest is ours.
 """
 
 import sys

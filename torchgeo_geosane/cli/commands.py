@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from torchgeo_geosane import cache
-from torchgeo_geosane.cli.tables import format_table, format_provenance
+from torchgeo_geosane.cli.tables import format_provenance, format_table
 from torchgeo_geosane.errors import CacheError, GeoSANEError, SpecError, did_you_mean
 from torchgeo_geosane.export import check_format, export, provenance_of
 from torchgeo_geosane.generate import generate, identify
@@ -52,7 +52,7 @@ def info(file: str, as_json: bool = False) -> None:
         as_json: Print everything as JSON.
     """
     path = Path(file)
-    if not path.exists() and (file.startswith(f'{SCHEME}:') or file.startswith('GeoSANE_')):
+    if not path.exists() and file.startswith((f'{SCHEME}:', 'GeoSANE_')):
         spec = find_spec(file)
         path = cache.path_of(spec, identify(spec))
         if not path.exists():

@@ -10,7 +10,8 @@ from torchgeo_geosane.cli import commands
 
 _DESCRIPTION = """GeoSANE weights for TorchGeo, generated when asked for.
 
-TorchGeo's own 'fit', 'validate', 'test' and 'predict' are subcommands too, with generated weights known to them:
+TorchGeo's own 'fit', 'validate', 'test' and 'predict' are subcommands too, with generated weights
+known to them:
   torchgeo-geosane fit --config examples/quickstart.yaml
 """
 
@@ -42,7 +43,7 @@ def _cache(parsed: Namespace) -> None:
 
 
 def _train_foundry(arguments: Sequence[str]) -> None:
-    """Train a foundry. Its options come from the signature, which takes Lightning: read only when asked for."""
+    """Train a foundry; imported late, because its options are read from a signature of Lightning."""
     from torchgeo_geosane.cli.training import train
 
     train(arguments)
@@ -68,7 +69,9 @@ def _parser() -> ArgumentParser:
     nested.add_subcommand('clear', ArgumentParser(), help='delete them all')
     # Only named here, for the help: `run_command` passes it on.
     foundry.add_subcommands(dest='command').add_subcommand(
-        'train', ArgumentParser(), help='train a foundry on a collection of models (see its own --help)'
+        'train',
+        ArgumentParser(),
+        help='train a foundry on a collection of models (see its own --help)',
     )
     return parser
 

@@ -1,6 +1,7 @@
 """The catalogue: which weights have a name of their own, as data.
 
-An architecture is offered for a sensor where a remote-sensing prompt sees that sensor's bands, and for aerial colour
+An architecture is offered for a sensor where a remote-sensing prompt sees that sensor's bands, and
+for aerial colour
 imagery, where ImageNet's channels do. Every other combination can be asked for by its URL.
 """
 

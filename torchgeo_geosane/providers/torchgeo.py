@@ -1,6 +1,7 @@
 """The TorchGeo door: weights enums whose members generate, registered where ``get_weight`` looks.
 
-TorchGeo has no public registration (0.8 … 0.10 read two private tables of ``torchgeo.models.api``), so this is the only
+TorchGeo has no public registration (0.8 … 0.10 read two private tables of ``torchgeo.models.api``),
+so this is the only
 file that touches them.
 """
 
@@ -28,7 +29,8 @@ PAPER = 'https://arxiv.org/abs/2603.23408'
 class GeoSANEWeights(WeightsEnum):
     """Weights that are generated when asked for.
 
-    A member's ``url`` is the canonical URL of its spec, ``meta`` describes it, and ``transforms`` normalises a sample
+    A member's ``url`` is the canonical URL of its spec, ``meta`` describes it, and ``transforms``
+    normalises a sample
     ``{'image': float tensor [..., bands, height, width]}`` in the sensor's units.
     """
 
@@ -56,7 +58,7 @@ class GeoSANEWeights(WeightsEnum):
         return Spec.parse(self.url)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        """Pickle by name: enums pickle by value, and these values hold transforms that do not compare."""
+        """Pickle by name: enums pickle by value, and transforms in a value do not compare."""
         return find_weights, (str(self),)
 
 
@@ -68,7 +70,7 @@ def find_weights(name: str) -> GeoSANEWeights:
 
 
 def register() -> None:
-    """Make the catalogue known to ``get_weight``, ``get_model_weights``, ``get_model`` and ``list_models``."""
+    """Make the catalogue known to TorchGeo's ``get_weight``, ``get_model`` and ``list_models``."""
     by_enum: dict[str, dict[str, Spec]] = {}
     for entry in catalogue():
         by_enum.setdefault(entry.enum, {})[entry.member] = entry.spec
@@ -81,10 +83,11 @@ def register_enum(name: str, specs: Mapping[str, Spec]) -> type[GeoSANEWeights]:
 
     Args:
         name: Of the class, e.g. ``'GeoSANE_ResNet50_Weights'``.
-        specs: What each member stands for, by the member's name; all of one architecture, no two equal.
+        specs: What each member stands for, by the member's name; all of one architecture, no two
+            equal.
     """
     members = {member: _weights(spec) for member, spec in specs.items()}
-    enum = GeoSANEWeights(name, members, module=__name__)  # type: ignore[call-overload]
+    enum = GeoSANEWeights(name, members, module=__name__)
     architecture = next(iter(specs.values())).architecture
     model = _builder(architecture)
     api._model_weights[model.__name__] = enum
@@ -130,7 +133,8 @@ def _weights(spec: Spec) -> Weights:
 class _Normalize(v2.Normalize):
     """Normalises the image of a sample.
 
-    torchvision takes the first plain tensor for the image, which in a sample of TorchGeo 0.10 is ``bounds``.
+    torchvision takes the first plain tensor for the image, which in a sample of TorchGeo 0.10 is
+    ``bounds``.
     """
 
     def forward(self, sample: Any) -> Any:
@@ -153,7 +157,7 @@ def _builder(architecture: str) -> Callable[..., nn.Module]:
 
 
 def _build(architecture: str, weights: GeoSANEWeights | None = None, **kwargs: Any) -> nn.Module:
-    """Build a timm model; load generated weights into its backbone, leave its head as timm initialises it."""
+    """Build a timm model, its backbone with generated weights, its head as timm initialises it."""
     if weights is None:
         return timm.create_model(architecture, **kwargs)
     in_chans = kwargs.setdefault('in_chans', weights.meta['in_chans'])
@@ -164,7 +168,7 @@ def _build(architecture: str, weights: GeoSANEWeights | None = None, **kwargs: A
         )
     model = timm.create_model(architecture, **kwargs)
     missing, unexpected = model.load_state_dict(weights.get_state_dict(), strict=False)
-    head = model.pretrained_cfg['classifier']
+    head = str(getattr(model, 'pretrained_cfg')['classifier'])  # noqa: B009  Untyped in timm.
     stray = [*unexpected, *(name for name in missing if not name.startswith(head))]
     if stray:
         raise ArchitectureError(
