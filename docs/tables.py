@@ -1,0 +1,153 @@
+"""The documentation's tables, made from the code, as Markdown.
+
+``python docs/tables.py`` writes the table of names into README.md; the site makes the others when
+it is built.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from torchgeo_geosane.foundry.sampling import SAMPLERS
+from torchgeo_geosane.prompts import Prompt, list_prompts, resolve_prompt
+from torchgeo_geosane.providers.catalog import ARCHITECTURES, Entry, catalogue
+from torchgeo_geosane.sensors import SENSORS
+from torchgeo_geosane.stem import same_bands
+
+README = Path(__file__).parents[1] / 'README.md'
+BEGIN, END = '<!-- names: python docs/tables.py -->', '<!-- /names -->'
+
+_LETTERS = {'torchgeo': 'T', 'ukis': 'P', 'timm': 'I'}
+
+
+def names() -> str:
+    """Sensors by architectures: every name, with the kind of its default prompt."""
+    cells = {(entry.enum, entry.spec.sensor): _letter(entry) for entry in catalogue()}
+    rows = [
+        [f'`{sensor.upper()}`', str(SENSORS[sensor].in_chans)]
+        + [cells.get((f'GeoSANE_{title}_Weights', sensor), '') for title in ARCHITECTURES]
+        for sensor in SENSORS
+    ]
+    return _table(['', 'bands', *ARCHITECTURES], rows)
+
+
+def weights() -> str:
+    """Every name with its bands' count, default prompt and what becomes of the stem."""
+    return _table(
+        ['name', 'bands', 'default prompt', 'stem'],
+        [
+            [
+                f'`{entry.name}`',
+                str(entry.spec.target.in_chans),
+                f'`{entry.spec.prompts[0]}`',
+                'adapted' if _is_adapted(entry) else 'as the prompt’s',
+            ]
+            for entry in catalogue()
+        ],
+    )
+
+
+def sensors() -> str:
+    """Every sensor with its bands in the order of the channels."""
+    return _table(
+        ['sensor', 'what', 'bands, in order', 'units', 'statistics'],
+        [
+            [
+                f'`{sensor.name}`',
+                sensor.description,
+                ' '.join(sensor.band_names),
+                sensor.units,
+                sensor.statistics,
+            ]
+            for sensor in SENSORS.values()
+        ],
+    )
+
+
+def bands() -> str:
+    """Every band of every sensor."""
+    return _table(
+        ['sensor', 'band', 'what', 'nm', 'mean', 'std', 'units'],
+        [
+            [
+                '' if index else f'`{sensor.name}`',
+                band.name,
+                band.description,
+                *(
+                    '' if value is None else f'{value:g}'
+                    for value in (band.wavelength, band.mean, band.std)
+                ),
+                band.units,
+            ]
+            for sensor in SENSORS.values()
+            for index, band in enumerate(sensor.bands)
+        ],
+    )
+
+
+def prompts() -> str:
+    """Prompts of the catalogue's architectures by what their stem sees, timm's aside."""
+    grouped: dict[tuple[str, str], list[Prompt]] = {}
+    for architecture in ARCHITECTURES.values():
+        for name in list_prompts(architecture):
+            if name != 'random' and not name.startswith('timm:'):
+                prompt = resolve_prompt(name, architecture, SENSORS['rgb'], seed=0)
+                grouped.setdefault((architecture, prompt.sensor), []).append(prompt)
+    return _table(
+        ['architecture', 'the stem sees', 'prompts', 'licences'],
+        [
+            [
+                f'`{architecture}`',
+                f'`{sensor}`',
+                '<br>'.join(f'`{prompt.name}`' for prompt in found),
+                '<br>'.join(dict.fromkeys(prompt.licence for prompt in found)),
+            ]
+            for (architecture, sensor), found in grouped.items()
+        ],
+    )
+
+
+def samplers() -> str:
+    """Every sampler with its parameters."""
+    return _table(
+        ['sampler', 'parameter', 'what it draws'],
+        [
+            [
+                f'`{name}`',
+                ', '.join(f'`{f.name}={f.default}`' for f in dataclasses.fields(sampler)) or '–',
+                (sampler.__doc__ or '').splitlines()[0],
+            ]
+            for name, sampler in SAMPLERS.items()
+        ],
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    table.__name__: table for table in (names, weights, sensors, bands, prompts, samplers)
+}
+
+
+def updated_readme(text: str) -> str:
+    """README.md with the table of names as the code has it now."""
+    before, rest = text.split(BEGIN)
+    return f'{before}{BEGIN}\n\n{names()}\n{END}{rest.split(END)[1]}'
+
+
+def _letter(entry: Entry) -> str:
+    kind = entry.spec.prompts[0].partition(':')[0]
+    return _LETTERS[kind] + ('*' if _is_adapted(entry) else '')
+
+
+def _is_adapted(entry: Entry) -> bool:
+    sensor = entry.spec.target
+    prompt = resolve_prompt(entry.spec.prompts[0], entry.spec.architecture, sensor, seed=0)
+    return not same_bands(prompt.bands, sensor.bands)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ['---'] * len(header), *rows]
+    return ''.join(f'| {" | ".join(cells)} |\n' for cells in lines)
+
+
+if __name__ == '__main__':
+    README.write_text(updated_readme(README.read_text()))

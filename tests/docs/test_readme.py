@@ -1,0 +1,86 @@
+"""What the README says is so: its names, its commands, its Python and its YAML."""
+
+import importlib.util
+import re
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from torchgeo.trainers import SemanticSegmentationTask
+
+from torchgeo_geosane.foundry import foundry
+from torchgeo_geosane.providers.catalog import catalogue
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / 'README.md').read_text()
+
+
+@pytest.fixture(scope='module')
+def tables() -> ModuleType:
+    spec = importlib.util.spec_from_file_location('tables', ROOT / 'docs' / 'tables.py')
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def small_foundry(foundries: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded foundry's place is taken by one that generates in a blink."""
+    monkeypatch.setattr(foundry, 'EMBEDDED', Path(foundries['matrices']))
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf'```{language}\n(.*?)```', README, re.DOTALL)
+
+
+def test_table_of_names_is_up_to_date(tables: ModuleType) -> None:
+    assert tables.updated_readme(README) == README, 'run: python docs/tables.py'
+
+
+def test_table_of_names_is_the_catalogue(tables: ModuleType) -> None:
+    header, _, *rows = [line.split('|')[1:-1] for line in tables.names().splitlines()]
+    titles = [cell.strip() for cell in header[2:]]
+    named = {
+        f'GeoSANE_{title}_Weights.{row[0].strip(" `")}'
+        for row in rows
+        for title, cell in zip(titles, row[2:], strict=True)
+        if cell.strip()
+    }
+    assert named == {entry.name for entry in catalogue()}
+
+
+def test_two_set_up_commands() -> None:
+    commands = [block for block in blocks('bash') if block.startswith('python3 -m venv')]
+    assert len(commands) == 2
+    assert all(command.count('\n') == 1 for command in commands)
+    quickstart, tests = commands
+    assert quickstart.endswith('torchgeo-geosane fit --config examples/quickstart.yaml\n')
+    assert (ROOT / 'examples' / 'quickstart.yaml').is_file()
+    assert tests.endswith('python -m pytest -n 2\n')
+    project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+    for command in commands:
+        extra = re.search(r'"\.\[(\w+)\]"', command)
+        assert extra is not None
+        assert extra[1] in project['optional-dependencies']
+
+
+@pytest.mark.usefixtures('shared_cache', 'small_foundry')
+def test_python_runs() -> None:
+    (code,) = blocks('python')
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert isinstance(names['task'], SemanticSegmentationTask)
+    assert names['state_dict']
+
+
+@pytest.mark.usefixtures('shared_cache', 'small_foundry')
+def test_yaml_builds_the_task() -> None:
+    (text,) = blocks('yaml')
+    model = yaml.safe_load(text)['model']
+    assert model['class_path'] == 'torchgeo.trainers.SemanticSegmentationTask'
+    task = SemanticSegmentationTask(**model['init_args'])
+    assert task.hparams['in_channels'] == 13
