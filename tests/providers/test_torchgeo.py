@@ -15,7 +15,7 @@ from torchgeo.models import api, get_model, get_model_weights, get_weight, list_
 
 from torchgeo_geosane.architectures import target_shapes
 from torchgeo_geosane.errors import ArchitectureError
-from torchgeo_geosane.generate import generate
+from torchgeo_geosane.generate import generate, take_prompt
 from torchgeo_geosane.prompts import resolve_prompt
 from torchgeo_geosane.provenance import digest
 from torchgeo_geosane.providers.catalog import catalogue
@@ -270,3 +270,14 @@ def test_one_spec_more_in_an_enum_is_one_member_more(make_spec: MakeSpec, tables
         'GeoSANE_Seeds_Weights.B',
     ]
     assert digest(enum.A.get_state_dict()) != digest(enum.B.get_state_dict())  # type: ignore[attr-defined]
+
+
+def test_a_name_of_the_catalogue_with_the_foundry_inside_the_package() -> None:
+    weights: Any = get_weight('GeoSANE_EfficientNetB4_Weights.SENTINEL2_ALL')
+    generated = weights.get_state_dict(progress=False)
+    assert list(generated) == list(target_shapes('tf_efficientnet_b4', 13))
+    # Around the prompt, not equal to it: this foundry has learned something.
+    prompt = take_prompt(weights.spec)
+    for name in ('blocks.1.2.conv_pw.weight', 'blocks.4.1.conv_pw.weight', 'conv_stem.weight'):
+        likeness = torch.cosine_similarity(generated[name].flatten(), prompt[name].flatten(), dim=0)
+        assert 0.3 < likeness < 0.999, name
