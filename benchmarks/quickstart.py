@@ -27,7 +27,7 @@ from torchgeo_geosane.cli.commands import find_spec
 from torchgeo_geosane.generate import create, take_prompt
 
 mpl.use('Agg')
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / 'docs' / 'benchmarks'
@@ -69,7 +69,9 @@ def run_all(folder: Path, seeds: int, jobs: int) -> list[Run]:
         started = []
         for start, seed in batch:
             out = folder / f'{start.replace(" ", "")}-{seed}'
-            started.append((start, seed, out, launch(out, weights_file(folder, start, seed), seed, jobs)))
+            started.append(
+                (start, seed, out, launch(out, weights_file(folder, start, seed), seed, jobs))
+            )
         for start, seed, out, process in started:
             if process.wait():
                 sys.exit(f'{start}, seed {seed} failed:\n{(out / "log").read_text()[-3000:]}')
@@ -116,7 +118,11 @@ def with_equal_noise(
 def launch(out: Path, weights: Path | None, seed: int, jobs: int) -> 'subprocess.Popen[bytes]':
     """Start the quickstart's command."""
     out.mkdir()
-    command = [sys.executable, '-c', 'import sys; from torchgeo_geosane.cli import main; sys.exit(main())']
+    command = [
+        sys.executable,
+        '-c',
+        'import sys; from torchgeo_geosane.cli import main; sys.exit(main())',
+    ]
     command += ['fit', '--config', 'examples/quickstart.yaml', '--seed_everything', str(seed)]
     command += ['--model.weights', str(weights) if weights else 'null']
     command += ['--trainer.logger.init_args.save_dir', str(out)]
@@ -137,7 +143,9 @@ def read_run(start: str, seed: int, out: Path) -> Run:
     losses: dict[int, float] = {}
     for file in sorted(out.rglob('metrics.csv')):
         for row in csv.DictReader(file.open()):
-            test |= {key: float(value) for key, value in row.items() if key.startswith('test_') and value}
+            test |= {
+                key: float(value) for key, value in row.items() if key.startswith('test_') and value
+            }
             if row.get('train_loss_epoch') or row.get('train_loss'):
                 losses[int(row['epoch'])] = float(row.get('train_loss_epoch') or row['train_loss'])
     return Run(start, seed, test['test_mIoU'], test['test_loss'], list(losses.values()))

@@ -129,7 +129,7 @@ def digest(tensors: Mapping[str, Tensor], text: str = '') -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().contiguous()
         sha.update(f'{name} {tensor.dtype} {tuple(tensor.shape)};'.encode())
-        sha.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()
 
 

@@ -4,8 +4,8 @@ import logging
 from unittest.mock import patch
 
 import torchgeo.main
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,10 @@ class GeoSANECLI(LightningCLI):
         """Let the test be left out; a default, so that a config also serves the stock ``torchgeo fit``."""
         super().add_arguments_to_parser(parser)
         parser.add_argument(
-            '--test_after_fit', type=bool, default=True, help='fit: test the best checkpoint afterwards'
+            '--test_after_fit',
+            type=bool,
+            default=True,
+            help='fit: test the best checkpoint afterwards',
         )
 
     def after_fit(self) -> None:

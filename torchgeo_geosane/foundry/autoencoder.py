@@ -1,10 +1,12 @@
 """The weight-space autoencoder of GeoSANE: a transformer over weight tokens (CVPR 2026, arXiv 2603.23408, section 3).
 
-``z = encoder_comp(encoder(tokenizer(x) + P))`` and ``y = detokenizer(decoder(decoder_comp(z) + P))``, where ``P`` embeds
-each token's position. Both transformers are stacks of pre-norm GPT-2 blocks with full attention and no biases, without
-a final norm. Attributes carry the official names, so official checkpoints load without renaming.
+``z = encoder_comp(encoder(tokenizer(x) + P))`` and ``y = detokenizer(decoder(decoder_comp(z) +
+P))``, where ``P`` embeds each token's position. Both transformers are stacks of pre-norm GPT-2
+blocks with full attention and no biases, without a final norm. Attributes carry the official names,
+so official checkpoints load without renaming.
 """
 
+import itertools
 import math
 
 import torch
@@ -42,7 +44,8 @@ class Attention(nn.Module):
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
     if q.dtype == torch.bfloat16 and q.device.type == 'cpu' and not q.requires_grad:
-        # The fused CPU kernel is no faster in bfloat16 than in float32; the plain products are, by a third.
+        # The fused CPU kernel is no faster in bfloat16 than in float32; the plain products are, by
+        # a third.
         scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         return scores.softmax(dim=-1) @ v
     return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
@@ -159,7 +162,7 @@ class SkipDetokenizer(nn.Module):
         super().__init__()
         widths = [d_model, d_model // 2, d_model // 4, d_model // 8]
         layers: list[nn.Module] = []
-        for wide, narrow in zip(widths, widths[1:], strict=False):
+        for wide, narrow in itertools.pairwise(widths):
             layers += [nn.Linear(wide, narrow), nn.LeakyReLU()]
         self.hidden_layers = nn.Sequential(*layers)
         self.proj_up = nn.Linear(widths[-1], token_size)
@@ -247,7 +250,8 @@ class WeightAutoencoder(nn.Module):
         Args:
             tokens: float ``[batch, window, token_size]``.
             positions: ``[batch, window, 3]``, integer indices or float fractions.
-            kinds: Kind of layer of each token, int ``[batch, window]``; needed where the foundry embeds it.
+            kinds: Kind of layer of each token, int ``[batch, window]``; needed where the foundry
+                embeds it.
 
         Returns:
             Latents ``[batch, window, latent_dim]``.
