@@ -253,7 +253,7 @@ def test_truncated(kind: str, keep: int, golden_copy: Path) -> None:
         file.unlink()
         file = file.with_name(kind)
     file.write_bytes(file.read_bytes()[:keep])
-    with pytest.raises(FoundryError, match='truncated|not a readable'):
+    with pytest.raises(FoundryError, match=r'truncated|not a readable'):
         Foundry.load(str(golden_copy))
 
 

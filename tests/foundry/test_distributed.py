@@ -7,9 +7,8 @@ from pathlib import Path
 import torch
 from golden import MakeModel
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, multiprocessing
 from torch import distributed as dist
-from torch import multiprocessing
 
 from torchgeo_geosane.architectures import initialise
 from torchgeo_geosane.foundry import checkpoint

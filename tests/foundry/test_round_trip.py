@@ -13,16 +13,34 @@ from torchgeo_geosane.foundry.tokens import detokenise, tokenise
 
 PARTS = 12
 FAMILIES = [
-    'resnet10t', 'mobilenetv2_035', 'mobilenetv3_small_050', 'efficientnet_lite0', 'tf_efficientnet_b0',
-    'regnety_002', 'convnext_atto', 'vit_tiny_patch16_224', 'deit_tiny_patch16_224', 'swin_tiny_patch4_window7_224',
-    'mobilevit_xxs', 'efficientvit_b0', 'fastvit_t8', 'ghostnet_050', 'lcnet_035', 'tinynet_e', 'hardcorenas_a',
-    'edgenext_xx_small', 'levit_128s', 'poolformer_s12', 'xcit_nano_12_p16_224', 'crossvit_tiny_240',
-]  # fmt: skip
+    'resnet10t',
+    'mobilenetv2_035',
+    'mobilenetv3_small_050',
+    'efficientnet_lite0',
+    'tf_efficientnet_b0',
+    'regnety_002',
+    'convnext_atto',
+    'vit_tiny_patch16_224',
+    'deit_tiny_patch16_224',
+    'swin_tiny_patch4_window7_224',
+    'mobilevit_xxs',
+    'efficientvit_b0',
+    'fastvit_t8',
+    'ghostnet_050',
+    'lcnet_035',
+    'tinynet_e',
+    'hardcorenas_a',
+    'edgenext_xx_small',
+    'levit_128s',
+    'poolformer_s12',
+    'xcit_nano_12_p16_224',
+    'crossvit_tiny_240',
+]
 
 
 @pytest.fixture
 def _without_initialisation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Random fills cost most of the time of building on the meta device, and do not change a shape."""
+    """Random fills cost most of building on the meta device, and do not change a shape."""
 
     def keep(self: Tensor, *_: object, **__: object) -> Tensor:
         return self

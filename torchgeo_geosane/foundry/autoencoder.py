@@ -1,4 +1,6 @@
-"""The weight-space autoencoder of GeoSANE: a transformer over weight tokens (CVPR 2026, arXiv 2603.23408, section 3).
+"""The weight-space autoencoder of GeoSANE: a transformer over weight tokens.
+
+CVPR 2026, arXiv 2603.23408, section 3.
 
 ``z = encoder_comp(encoder(tokenizer(x) + P))`` and ``y = detokenizer(decoder(decoder_comp(z) +
 P))``, where ``P`` embeds each token's position. Both transformers are stacks of pre-norm GPT-2
@@ -121,7 +123,7 @@ class SinusoidalPositions(nn.Module):
 
     @staticmethod
     def _sum(waves: Tensor) -> Tensor:
-        """Sum ``[..., 3, d_model / 2]`` over its three dimensions, rounding to float16 once per addition."""
+        """Sum ``[..., 3, d_model / 2]`` over the 3, rounding to float16 once per addition."""
         sequence, tensor, piece = waves.unbind(-2)
         return ((sequence.half() + tensor).half() + piece).half()
 
@@ -224,7 +226,7 @@ class WeightAutoencoder(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Element type of the matrix products; norms, positions and the residual stream stay float32."""
+        """Type of the matrix products; norms, positions and residual stream stay float32."""
         return self.tokenizer.weight.dtype
 
     def with_products_in(self, dtype: torch.dtype) -> 'WeightAutoencoder':
@@ -259,11 +261,11 @@ class WeightAutoencoder(nn.Module):
         return self.encode_embedded(tokens, self.embed(positions, kinds)[0])
 
     def decode(self, latents: Tensor, positions: Tensor, kinds: Tensor | None = None) -> Tensor:
-        """Decode windows of latents ``[batch, window, latent_dim]`` to tokens ``[batch, window, token_size]``."""
+        """Decode latents ``[batch, window, latent_dim]`` to ``[batch, window, token_size]``."""
         return self.decode_embedded(latents, self.embed(positions, kinds)[1])
 
     def embed(self, positions: Tensor, kinds: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What is added to every token's activation: ``[..., d_model]`` for the encoder, and for the decoder."""
+        """What is added to every activation: ``[..., d_model]`` for the encoder, for the decoder."""
         embedding = self.pe(positions)
         if not self.config.layer_types:
             return embedding, embedding

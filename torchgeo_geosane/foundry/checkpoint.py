@@ -1,8 +1,9 @@
 """Reading and writing a foundry's weights: our safetensors, and the official layout.
 
-The official layout is a folder with ``params.json`` (one flat object, keys such as ``"ae:d_model"``) and, somewhere
-below it, ``state.pt`` (``{"model": …, "optimizer": …}``) or a safetensors file. Untrusted files stay data: pickles are
-read with ``weights_only=True`` and memory-mapped, so an optimizer state of many gigabytes never enters memory.
+The official layout is a folder with ``params.json`` (one flat object, keys such as
+``"ae:d_model"``) and, somewhere below it, ``state.pt`` (``{"model": …, "optimizer": …}``) or a
+safetensors file. Untrusted files stay data: pickles are read with ``weights_only=True`` and
+memory-mapped, so an optimizer state of many gigabytes never enters memory.
 """
 
 import hashlib
@@ -46,7 +47,7 @@ class Checkpoint:
 
 
 def find_weights(path: Path) -> Path:
-    """The file that holds the weights: ``path`` itself, or the newest checkpoint below the folder ``path``.
+    """The file that holds the weights: ``path``, or the newest checkpoint below that folder.
 
     Raises:
         FoundryError: If there is none.
@@ -60,8 +61,8 @@ def find_weights(path: Path) -> Path:
         found = found or sorted(path.rglob(pattern))
     if not found:
         raise FoundryError(
-            f"no foundry in the folder {path}: expected 'state.pt' or a '.safetensors' file below it "
-            "beside 'params.json'"
+            f"no foundry in the folder {path}: expected 'state.pt' or a '.safetensors' file "
+            "below it, beside 'params.json'"
         )
     return found[-1]
 
@@ -73,7 +74,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         path: Our safetensors file, or a file or folder in the official layout.
 
     Raises:
-        FoundryError: If the file is damaged, holds more than tensors, or contradicts its parameters.
+        FoundryError: If the file is damaged, holds more than tensors, or contradicts its
+            parameters.
     """
     path = Path(path)
     weights = find_weights(path)
@@ -182,7 +184,8 @@ def _read_pickle(path: Path) -> tuple[Mapping[str, Tensor], dict[str, str]]:
         content = torch.load(path, map_location='cpu', mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
         raise FoundryError(
-            f'{path} holds more than tensors and was not opened, because unpickling it could run code: {error}'
+            f'{path} holds more than tensors and was not opened, '
+            f'because unpickling it could run code: {error}'
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError) as error:
         raise FoundryError(f'{path} is truncated or not a torch checkpoint: {error}') from error
@@ -213,8 +216,8 @@ def _read_params(folder: Path, weights: Path) -> dict[str, Any]:
     file = _params_file(folder, weights)
     if file is None:
         raise FoundryError(
-            f"no 'params.json' beside {weights}: the number of attention heads is not in the weights, "
-            'so it must be given there as "ae:nhead"'
+            f"no 'params.json' beside {weights}: the number of attention heads is not in the "
+            'weights, so it must be given there as "ae:nhead"'
         )
     try:
         return dict(json.loads(file.read_text()))
@@ -253,5 +256,6 @@ def _check_memory(needed: int) -> None:
         return  # A system that does not tell.
     if needed > memory:
         raise FoundryError(
-            f'the foundry needs {needed / 1e9:.1f} GB, this machine has {memory / 1e9:.1f} GB of memory'
+            f'the foundry needs {needed / 1e9:.1f} GB, '
+            f'this machine has {memory / 1e9:.1f} GB of memory'
         )

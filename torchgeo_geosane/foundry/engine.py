@@ -1,8 +1,9 @@
 """The streaming engine: encode, sample and decode a token sequence of any length in bounded memory.
 
-Windows are encoded in batches; their latents are sampled at once and kept on a tape that reaches only as far back as
-the halo of the next window to decode. A window is decoded as soon as its context is on the tape. Batches are fixed by
-the plan, not by the device's mood, so that the same arithmetic gives the same bytes.
+Windows are encoded in batches; their latents are sampled at once and kept on a tape that reaches
+only as far back as the halo of the next window to decode. A window is decoded as soon as its
+context is on the tape. Batches are fixed by the plan, not by the device's mood, so that the same
+arithmetic gives the same bytes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,8 @@ from torchgeo_geosane.foundry.sampling import Sampler
 from torchgeo_geosane.foundry.tokens import TokenReader
 from torchgeo_geosane.foundry.windows import Window, batches, plan_windows
 
-# Windows in one forward pass. One keeps a CPU's cores as busy as eight, with an eighth of the activations.
+# Windows in one forward pass. One keeps a CPU's cores as busy as eight, with an eighth of the
+# activations.
 BATCH = {'cpu': 1, 'cuda': 32}
 
 Progress = Callable[[int], None]
@@ -93,7 +95,8 @@ class Engine:
             readers: The prompts' tokens; all have one layout.
             sampler: Draws the latents.
             seeds: One candidate each. All share the encoding.
-            progress: Called with the number of tokens finished since the last call, half for each pass.
+            progress: Called with the number of tokens finished since the last call, half for each
+                pass.
             share: ``(rank, world size)`` to decode only the rank's share of the sequence.
 
         Raises:
@@ -137,7 +140,7 @@ class Engine:
         return list(batches(plan_windows(len(layout), config.window, config.halo), self._batch))
 
     def _embed(self, layout: Layout, windows: list[Window]) -> tuple[Tensor, Tensor]:
-        """The position embeddings of a batch of windows, for the encoder and the decoder; computed once for both."""
+        """Position embeddings of a batch of windows, for the encoder and for the decoder."""
         start, stop = windows[0].start, windows[-1].stop
         relative = self.model.config.relative_positions
         positions = (layout.relative_positions if relative else layout.positions)(start, stop)

@@ -39,8 +39,9 @@ class Foundry:
         """Load a foundry.
 
         Args:
-            name: ``embedded``; a Hub repository such as ``HSG-AIML/GeoSANE`` or ``HSG-AIML/GeoSANE@v1``; or the path of a
-                safetensors file of ours or of a file or folder in the official layout.
+            name: ``embedded``; a Hub repository such as ``HSG-AIML/GeoSANE`` or
+                ``HSG-AIML/GeoSANE@v1``; or the path of a safetensors file of ours or of a file or
+                folder in the official layout.
             device: Where to put it.
 
         Raises:
@@ -70,7 +71,7 @@ def locate(name: str) -> Path:
 
 
 def fingerprint(name: str) -> str:
-    """What identifies a foundry's weights, told without loading them: a sha256, or the Hub's commit.
+    """What identifies a foundry's weights, without loading them: a sha256, or the Hub's commit.
 
     Raises:
         FoundryError: If there is no such foundry.

@@ -13,7 +13,8 @@ from torchgeo_geosane.foundry.errors import FoundryError
 logger = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = 10
-# What a foundry consists of; the optimizer's share of state.pt cannot be left behind, other files can.
+# What a foundry consists of; the optimizer's share of state.pt cannot be left behind, other files
+# can.
 _PATTERNS = ('*params.json', '*state.pt', '*.safetensors')
 
 
@@ -52,14 +53,15 @@ def locate_on_hub(name: str) -> Path:
         )
     except Exception as error:  # Many kinds, which all mean that it was not fetched.
         raise FoundryError(
-            f'the foundry {name!r} is no path here, not in the local Hub cache, and could not be fetched '
-            f'({type(error).__name__}: {error}). Without a network use foundry=embedded, or copy the '
-            'repository (params.json and its state.pt or safetensors) and give its folder as the foundry.'
+            f'the foundry {name!r} is no path here, not in the local Hub cache, and could not be '
+            f'fetched ({type(error).__name__}: {error}). Without a network use foundry=embedded, '
+            'or copy the repository (params.json and its state.pt or safetensors) and give its '
+            'folder as the foundry.'
         ) from error
 
 
 def pinned_revision(name: str) -> str:
-    """The commit a Hub name stands for: from the local cache if it is there, else asked of the Hub."""
+    """The commit a Hub name stands for: from the local cache if there, else asked of the Hub."""
     return f'{name.partition("@")[0]}@{locate_on_hub(name).name}'
 
 

@@ -1,4 +1,4 @@
-"""A foundry's sizes, inferred from the shapes of its tensors and checked against what it says of itself."""
+"""A foundry's sizes, inferred from its tensors' shapes, checked against what it says of itself."""
 
 import re
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ _POSITION_NAMES: dict[str, PositionKind] = {
 
 @dataclass(frozen=True)
 class InferredSizes:
-    """What the shapes of a foundry's tensors tell. ``window`` is None where there is no projection head."""
+    """What the shapes of a foundry's tensors tell; no ``window`` without a projection head."""
 
     d_model: int
     num_layers: int
@@ -105,11 +105,13 @@ def config_from_params(
         inferred = getattr(sizes, name)
         if inferred is not None and key in params and params[key] != inferred:
             raise FoundryError(
-                f'{source}: params.json says "{key}": {params[key]}, but the tensors have {inferred}'
+                f'{source}: params.json says "{key}": {params[key]}, '
+                f'but the tensors have {inferred}'
             )
     if 'ae:nhead' not in params:
         raise FoundryError(
-            f'{source}: params.json lacks "ae:nhead", and the number of heads cannot be told from shapes'
+            f'{source}: params.json lacks "ae:nhead", '
+            'and the number of heads cannot be told from shapes'
         )
     return FoundryConfig(
         d_model=sizes.d_model,
@@ -147,7 +149,8 @@ def params_from_config(config: FoundryConfig) -> dict[str, Any]:
 def _shape(tensors: Mapping[str, Tensor], name: str) -> tuple[int, int]:
     if name not in tensors:
         raise FoundryError(
-            f'not a GeoSANE foundry: it lacks {name!r} (it has {", ".join(list(tensors)[:4]) or "no tensors"})'
+            f'not a GeoSANE foundry: it lacks {name!r} '
+            f'(it has {", ".join(list(tensors)[:4]) or "no tensors"})'
         )
     shape = tuple(tensors[name].shape)
     if len(shape) != 2 or 0 in shape:

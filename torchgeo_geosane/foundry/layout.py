@@ -1,11 +1,13 @@
 """The layout: where every tensor of a state dict sits in the token sequence.
 
-Computed from names and shapes alone. Each matrix (a tensor seen as ``[rows, columns]``) is flattened row by row, padded
-with zeros to a whole number of tokens, and the matrices follow each other in state-dict order. Two ways to choose them:
+Computed from names and shapes alone. Each matrix (a tensor seen as ``[rows, columns]``) is
+flattened row by row, padded with zeros to a whole number of tokens, and the matrices follow each
+other in state-dict order. Two ways to choose them:
 
-* ``dense`` (the official format, GeoSANE section 3): every tensor whose name contains ``weight``, with its partner bias
-  appended as a last column.
-* ``matrices``: only weights of two or more dimensions, without biases. Norms and biases stay the prompt's.
+* ``dense`` (the official format, GeoSANE section 3): every tensor whose name contains ``weight``,
+  with its partner bias appended as a last column.
+* ``matrices``: only weights of two or more dimensions, without biases. Norms and biases stay the
+  prompt's.
 """
 
 import math
@@ -126,7 +128,7 @@ class Layout:
         return np.array([segment.start for segment in self.segments], dtype=np.int64)
 
     def pieces(self, start: int, stop: int) -> Iterable[tuple[Segment, int, int]]:
-        """The segments that tokens ``[start, stop)`` touch, with the tokens' range inside each segment."""
+        """The segments that tokens ``[start, stop)`` touch, and the tokens' range inside each."""
         first = int(np.searchsorted(self._starts, start, side='right')) - 1
         for segment in self.segments[first:]:
             if segment.start >= stop:
@@ -141,7 +143,8 @@ class Layout:
         """Positions of tokens ``[start, stop)``.
 
         Returns:
-            int64 ``[stop - start, 3]``: index in the sequence, index of the tensor, index inside the tensor.
+            int64 ``[stop - start, 3]``: index in the sequence, index of the tensor, index inside
+            the tensor.
         """
         n = torch.arange(start, stop)
         starts = torch.from_numpy(self._starts)
@@ -149,7 +152,7 @@ class Layout:
         return torch.stack([n, tensor, n - starts[tensor]], dim=1)
 
     def relative_positions(self, start: int, stop: int) -> Tensor:
-        """Positions as fractions of the sequence, of the tensors and of the tensor: float32 in [0, 1]."""
+        """Positions as fractions of sequence, tensors and tensor: float32 in [0, 1]."""
         lengths = torch.tensor([segment.stop - segment.start for segment in self.segments])
         positions = self.positions(start, stop)
         totals = torch.stack(
@@ -170,7 +173,7 @@ class Layout:
         return kinds
 
     def mask(self, start: int, stop: int) -> Tensor:
-        """Which entries of tokens ``[start, stop)`` are real values: bool ``[stop - start, token_size]``."""
+        """Which entries of tokens ``[start, stop)`` are real: bool ``[stop - start, token_size]``."""
         mask = torch.ones(stop - start, self.token_size, dtype=torch.bool)
         for segment, _, last in self.pieces(start, stop):
             reached = last * self.token_size
@@ -181,7 +184,7 @@ class Layout:
 
 
 def layer_kind(name: str, shape: tuple[int, ...]) -> int:
-    """Kind of layer of a weight: convolutions 0-2 by rank, linear 3, embedding 4, norms 5-7, other vectors 8."""
+    """Kind of layer: convolutions 0-2 by rank, linear 3, embedding 4, norms 5-7, vectors 8."""
     name = name.lower()
     if len(shape) >= 3:
         return min(len(shape), 5) - 3

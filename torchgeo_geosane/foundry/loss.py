@@ -1,6 +1,7 @@
 """The training loss of GeoSANE: reconstruction of masked tokens and contrast between two views.
 
-``(1 - γ) · reconstruction + γ · NT-Xent`` (arXiv 2603.23408 section 3; NT-Xent: SimCLR, arXiv 2002.05709).
+``(1 - γ) · reconstruction + γ · NT-Xent`` (arXiv 2603.23408 section 3; NT-Xent: SimCLR, arXiv
+2002.05709).
 """
 
 from typing import Literal
@@ -21,8 +22,9 @@ def reconstruction_loss(
         output: Decoded tokens, float ``[batch, window, token_size]``.
         target: True tokens, same shape.
         mask: True where a token holds a real value, same shape.
-        normalisation: ``batch`` divides by one standard deviation of all real entries (run-time normalisation, the
-            official way); ``token`` by each token's own (Falk et al. 2025, arXiv 2510.02096).
+        normalisation: ``batch`` divides by one standard deviation of all real entries (run-time
+            normalisation, the official way); ``token`` by each token's own (Falk et al. 2025, arXiv
+            2510.02096).
 
     Returns:
         A scalar.

@@ -1,8 +1,8 @@
 """Samplers: how new latents are drawn around those of one or several prompts.
 
-A sampler sees runs of latents and returns as many. What it draws depends on the seed and on a token's place alone,
-never on how the sequence was cut into runs, so a result does not depend on batches or processes; the global random
-state is neither read nor changed.
+A sampler sees runs of latents and returns as many. What it draws depends on the seed and on a
+token's place alone, never on how the sequence was cut into runs, so a result does not depend on
+batches or processes; the global random state is neither read nor changed.
 """
 
 import hashlib
@@ -122,7 +122,7 @@ class Spherical:
     fraction: float = 0.5
 
     def sample(self, latents: Tensor, start: int, seed: int) -> Tensor:
-        """Interpolate; nothing is drawn. Parallel or zero latents have no arc: the line is taken."""
+        """Interpolate; without an arc (parallel or zero latents) the line is taken."""
         first, second = _pair(latents, self.name)
         cosine = torch.nn.functional.cosine_similarity(first, second, dim=-1).clamp(-1, 1)
         angle = torch.acos(cosine).unsqueeze(-1)
@@ -140,7 +140,7 @@ class Spherical:
 
 @dataclass(frozen=True)
 class Reconstruct:
-    """The first prompt's own latents: no noise, so the result is what the foundry keeps of the prompt."""
+    """The first prompt's own latents: the result is what the foundry keeps of the prompt."""
 
     name: ClassVar[str] = 'reconstruct'
 
@@ -185,7 +185,7 @@ def _uniform(seed: int, start: int, n: int) -> Tensor:
 
 
 def _blocks(start: int, n: int) -> list[tuple[int, int, int]]:
-    """The blocks that tokens ``[start, start + n)`` touch: block index, and the range inside the block."""
+    """The blocks that tokens ``[start, start + n)`` touch: index, and the range inside each."""
     first, last = start // _BLOCK, -(-(start + n) // _BLOCK)
     return [
         (block, max(start - block * _BLOCK, 0), min(start + n - block * _BLOCK, _BLOCK))

@@ -1,7 +1,7 @@
 """Named tensors that are read only when asked for.
 
-Everything that turns weights into tokens reads through a ``TensorSource``, so that a model never has to be in
-memory: a safetensors file is read row by row, a memory-mapped checkpoint page by page.
+Everything that turns weights into tokens reads through a ``TensorSource``, so that a model never
+has to be in memory: a safetensors file is read row by row, a memory-mapped checkpoint page by page.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class TensorSource(Protocol):
         """One whole tensor."""
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
-        """Rows ``start:stop`` of the tensor seen as a matrix ``[shape[0], -1]``; a scalar is ``[1, 1]``."""
+        """Rows ``start:stop`` of the tensor as a matrix ``[shape[0], -1]``; a scalar is 1 × 1."""
 
 
 def as_matrix(tensor: Tensor) -> Tensor:
@@ -98,7 +98,6 @@ class SafetensorsSource:
             self._file: Any = safe_open(str(path), framework='pt')
         except (SafetensorError, OSError) as error:
             raise TokenError(f'{path} is not a readable safetensors file: {error}') from error
-        self._names = list(self._file.keys())
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -107,7 +106,7 @@ class SafetensorsSource:
 
     def names(self) -> list[str]:
         """The tensors' names, in the file's order."""
-        return list(self._names)
+        return list(self._file.keys())
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of one tensor, from the header."""

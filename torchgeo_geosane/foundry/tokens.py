@@ -1,6 +1,7 @@
 """Tokens in and out: cut from lazily read tensors, written in place into a preallocated state dict.
 
-Both directions work on any run of tokens, touch only the rows that run covers, and do no Python work per token.
+Both directions work on any run of tokens, touch only the rows that run covers, and do no Python
+work per token.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,8 @@ class TokenReader:
         Args:
             source: The tensors.
             layout: Their layout.
-            row_scale: ``rms`` divides every matrix row by its root mean square, so that all tokens have one scale.
+            row_scale: ``rms`` divides every matrix row by its root mean square, so that all tokens
+                have one scale.
         """
         self.layout = layout
         self._source = source
@@ -112,7 +114,8 @@ class TokenWriter:
     ) -> None:
         """Give every row of a finished segment the norm that the prompts' rows have.
 
-        Decoding under a squared error shrinks rows; finetuning feels a row's norm more than its direction.
+        Decoding under a squared error shrinks rows; finetuning feels a row's norm more than its
+        direction.
 
         Args:
             segment: The segment, completely written.
@@ -136,7 +139,8 @@ class TokenWriter:
         if segment.bias is None:
             self._matrices[segment.weight].view(-1)[begin : begin + len(values)] = values
             return
-        # With the bias as last column a run can start and end inside a row: read those rows, change, write back.
+        # With the bias as last column a run can start and end inside a row: read those rows,
+        # change, write back.
         row = begin // segment.columns
         row_stop = -(-(begin + len(values)) // segment.columns)
         rows = self._read_rows(segment, row, row_stop)

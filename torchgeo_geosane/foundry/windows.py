@@ -1,8 +1,8 @@
 """Windows: the runs of tokens an autoencoder sees at once.
 
-Attention needs context, so a window looks ``halo`` tokens beyond its core on both sides; only the core's results are
-kept. At the ends of the sequence a window is shifted inwards so that it stays full, and the core is then read at its
-true place in the shifted window.
+Attention needs context, so a window looks ``halo`` tokens beyond its core on both sides; only the
+core's results are kept. At the ends of the sequence a window is shifted inwards so that it stays
+full, and the core is then read at its true place in the shifted window.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One window: context ``[start, stop)`` around the core ``[core_start, core_stop)``, in tokens."""
+    """Context ``[start, stop)`` around the core ``[core_start, core_stop)``, in tokens."""
 
     start: int
     stop: int
@@ -33,8 +33,9 @@ def plan_windows(n_tokens: int, size: int, halo: int) -> list[Window]:
         halo: Context on each side of a core (at least 0).
 
     Returns:
-        Windows whose cores partition ``[0, n_tokens)`` in order. All contexts are ``size + 2 * halo`` long, or all of
-        the sequence where it is shorter. Neighbours whose contexts coincide at the end are merged into one.
+        Windows whose cores partition ``[0, n_tokens)`` in order. All contexts are ``size + 2 *
+        halo`` long, or all of the sequence where it is shorter. Neighbours whose contexts coincide
+        at the end are merged into one.
     """
     if size < 1 or halo < 0:
         raise ValueError(f'a window needs size >= 1 and halo >= 0, not size {size}, halo {halo}')
@@ -51,6 +52,6 @@ def plan_windows(n_tokens: int, size: int, halo: int) -> list[Window]:
 
 
 def batches(windows: list[Window], size: int) -> Iterator[list[Window]]:
-    """Group windows into runs of at most ``size``; all windows of a plan have one length, so any run can be stacked."""
+    """Group windows into runs of at most ``size``; all have one length, so runs can be stacked."""
     for first in range(0, len(windows), size):
         yield windows[first : first + size]
