@@ -1,13 +1,15 @@
 """Directives that make parts of a page from the code, so that they cannot fall behind it.
 
-``geosane-table`` draws a table of ``tables.py``, ``geosane-cli`` runs our command line and shows
-what it prints, ``geosane-error`` runs a few lines that fail and shows the error.
+``geosane-table`` draws a table of ``tables.py``, ``geosane-measured`` includes a benchmark's report,
+``geosane-cli`` runs our command line and shows what it prints, ``geosane-error`` runs a few lines
+that fail and shows the error.
 """
 
 import contextlib
 import io
 import os
 import tempfile
+from pathlib import Path
 from unittest import mock
 
 import tables
@@ -28,6 +30,25 @@ class TableDirective(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Make the table and parse it as part of the page."""
         return self.parse_text_to_nodes(tables.TABLES[self.arguments[0]]())
+
+
+class MeasuredDirective(SphinxDirective):
+    """``{geosane-measured} quickstart``: a benchmark's report and figure, where it has been run."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Parse the report as part of the page."""
+        report, figure = (
+            Path(self.env.srcdir, 'benchmarks', f'{self.arguments[0]}{suffix}')
+            for suffix in ('.md', '.png')
+        )
+        self.env.note_dependency(str(report))
+        text = report.read_text() if report.exists() else '*Not measured in this version.*'
+        text = '\n'.join(line for line in text.splitlines() if not line.startswith('# '))
+        if figure.exists():
+            text += f'\n\n![{self.arguments[0]}](benchmarks/{figure.name})\n'
+        return self.parse_text_to_nodes(text)
 
 
 class CommandDirective(SphinxDirective):
@@ -77,6 +98,7 @@ def _literal(text: str, language: str) -> nodes.literal_block:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Make the directives known."""
     app.add_directive('geosane-table', TableDirective)
+    app.add_directive('geosane-measured', MeasuredDirective)
     app.add_directive('geosane-cli', CommandDirective)
     app.add_directive('geosane-error', ErrorDirective)
     return {'parallel_read_safe': True}
