@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from torchgeo_geosane.architectures import initialise
+from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.foundry import checkpoint
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.config import FoundryConfig
@@ -37,7 +38,7 @@ from torchgeo_geosane.foundry.layout import Layout
 from torchgeo_geosane.foundry.sampling import KDE
 from torchgeo_geosane.foundry.tokens import TokenReader, TokenWriter
 from torchgeo_geosane.foundry.windows import plan_windows
-from torchgeo_geosane.generate import Generated, create
+from torchgeo_geosane.generate import create
 from torchgeo_geosane.spec import Spec
 
 ARCHITECTURES = [

@@ -6,9 +6,10 @@ import torch
 from conftest import MakeSpec
 from torchgeo.trainers import ClassificationTask
 
+from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.errors import CacheError
 from torchgeo_geosane.export import export, provenance_of
-from torchgeo_geosane.generate import Generated, generate
+from torchgeo_geosane.generate import generate
 from torchgeo_geosane.provenance import digest
 
 

@@ -8,8 +8,9 @@ from conftest import MakeSpec
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.errors import CacheError
-from torchgeo_geosane.generate import Generated, generate
+from torchgeo_geosane.generate import generate
 from torchgeo_geosane.provenance import (
     Provenance,
     digest,

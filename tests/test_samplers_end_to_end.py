@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.errors import SpecError
 from torchgeo_geosane.foundry import checkpoint
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.config import FoundryConfig
-from torchgeo_geosane.generate import Generated, create, take_prompt
+from torchgeo_geosane.generate import create, take_prompt
 from torchgeo_geosane.spec import Spec
 
 SIX = ['ukis:6b_l1c', 'ukis:6b_l2a']

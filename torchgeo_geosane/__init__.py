@@ -6,8 +6,9 @@
 >>> state_dict = weights.get_state_dict()  # generated now, cached for the next time
 """
 
+from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.errors import GeoSANEError
-from torchgeo_geosane.generate import Generated, generate
+from torchgeo_geosane.generate import generate
 from torchgeo_geosane.providers.torchgeo import register
 from torchgeo_geosane.sensors import Band, Sensor, get_sensor
 from torchgeo_geosane.spec import Spec

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from torchgeo_geosane.atomic import replacing
+from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.errors import CacheError
-from torchgeo_geosane.generate import Generated
 from torchgeo_geosane.provenance import Provenance, read_provenance, write_weights
 
 FORMATS = ('.safetensors', '.ckpt')
