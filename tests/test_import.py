@@ -76,7 +76,7 @@ _FLOORS: list[set[str]] = [
     {'prompts'},
     {'spec'},
     {'provenance'},
-    {'cache'},
+    {'cache', 'candidate'},
     {'generate'},
     {'export'},
     {'providers'},
