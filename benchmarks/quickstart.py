@@ -158,14 +158,16 @@ def report(runs: list[Run], seeds: int) -> str:
         f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}. '
         'Regenerate: `python benchmarks/quickstart.py`.',
         '',
-        '| start | test mIoU | test loss | final training loss | mIoU minus the prompt’s (95 % interval) |',
-        '|---|---|---|---|---|',
+        '| start | test mIoU | test loss | final training loss '
+        '| mIoU minus scratch’s (95 % interval) | mIoU minus the prompt’s (95 % interval) |',
+        '|---|---|---|---|---|---|',
     ]
     for start in STARTS:
         own = [run for run in runs if run.start == start]
         lines.append(
             f'| {start} | {spread([run.miou for run in own])} | {spread([run.test_loss for run in own], 2)} '
-            f'| {spread([run.losses[-1] for run in own], 2)} | {paired(runs, start)} |'
+            f'| {spread([run.losses[-1] for run in own], 2)} '
+            f'| {paired(runs, start, "scratch")} | {paired(runs, start, "prompt")} |'
         )
     return '\n'.join(lines) + '\n'
 
@@ -174,12 +176,12 @@ def spread(values: list[float], digits: int = 3) -> str:
     return f'{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}'
 
 
-def paired(runs: list[Run], start: str) -> str:
-    """The mean of the per-seed differences to the prompt, with Student's 95 % interval."""
-    if start == 'prompt':
+def paired(runs: list[Run], start: str, reference: str) -> str:
+    """The mean of the per-seed differences to another start, with Student's 95 % interval."""
+    if start == reference:
         return '–'
     by_key = {(run.start, run.seed): run.miou for run in runs}
-    differences = [by_key[start, run.seed] - run.miou for run in runs if run.start == 'prompt']
+    differences = [by_key[start, run.seed] - run.miou for run in runs if run.start == reference]
     n = len(differences)
     half = T_95.get(n, 1.96) * statistics.stdev(differences) / n**0.5
     return f'{statistics.mean(differences):+.3f} ± {half:.3f}'
