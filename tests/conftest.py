@@ -1,21 +1,19 @@
 """What the tests share: tiny foundries, specs that generate in a blink, a cache of their own."""
 
 import multiprocessing
-from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from specs import MakeSpec
 
 from torchgeo_geosane import cache
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.checkpoint import save
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.spec import Spec
-
-MakeSpec = Callable[..., Spec]
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import MakeSpec
 from safetensors.torch import save_file
+from specs import MakeSpec
 
 from torchgeo_geosane import cache
 from torchgeo_geosane.foundry.engine import Engine

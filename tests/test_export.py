@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from conftest import MakeSpec
+from specs import MakeSpec
 from torchgeo.trainers import ClassificationTask
 
 from torchgeo_geosane.candidate import Generated

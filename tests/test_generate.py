@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import timm
 import torch
-from conftest import MakeSpec
 from safetensors.torch import save_file
+from specs import MakeSpec
 from torch import Tensor
 
 from torchgeo_geosane import cache

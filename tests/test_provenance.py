@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import MakeSpec
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from specs import MakeSpec
 
 from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.errors import CacheError

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import MakeSpec
+from specs import MakeSpec
 from torchgeo.trainers import RegressionTask, SemanticSegmentationTask
 
 from torchgeo_geosane import cache

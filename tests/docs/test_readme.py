@@ -11,6 +11,9 @@ import yaml
 from torchgeo.trainers import SemanticSegmentationTask
 
 from torchgeo_geosane.foundry import foundry
+from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
+from torchgeo_geosane.foundry.checkpoint import save
+from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.providers.catalog import catalogue
 
 ROOT = Path(__file__).parents[2]
@@ -28,9 +31,12 @@ def tables() -> ModuleType:
 
 
 @pytest.fixture
-def small_foundry(foundries: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The embedded foundry's place is taken by one that generates in a blink."""
-    monkeypatch.setattr(foundry, 'EMBEDDED', Path(foundries['matrices']))
+def small_foundry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded foundry's place is taken by an untrained one that generates in a second."""
+    config = FoundryConfig(d_model=32, nhead=2, num_layers=1, latent_dim=16, halo=0)
+    path = tmp_path / 'foundry.safetensors'
+    save(path, WeightAutoencoder(config), {'licence': 'MIT'})
+    monkeypatch.setattr(foundry, 'EMBEDDED', path)
 
 
 def blocks(language: str) -> list[str]:
@@ -68,7 +74,7 @@ def test_two_set_up_commands() -> None:
         assert extra[1] in project['optional-dependencies']
 
 
-@pytest.mark.usefixtures('shared_cache', 'small_foundry')
+@pytest.mark.usefixtures('small_foundry')
 def test_python_runs() -> None:
     (code,) = blocks('python')
     names: dict[str, object] = {}
@@ -77,7 +83,7 @@ def test_python_runs() -> None:
     assert names['state_dict']
 
 
-@pytest.mark.usefixtures('shared_cache', 'small_foundry')
+@pytest.mark.usefixtures('small_foundry')
 def test_yaml_builds_the_task() -> None:
     (text,) = blocks('yaml')
     model = yaml.safe_load(text)['model']

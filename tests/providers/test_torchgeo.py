@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torchgeo.models
-from conftest import MakeSpec
+from specs import MakeSpec
 from torch import Tensor, nn
 from torch import multiprocessing as mp
 from torchgeo.models import api, get_model, get_model_weights, get_weight, list_models
