@@ -1,6 +1,7 @@
 """What the tests share: tiny foundries, specs that generate in a blink, a cache of their own."""
 
 import multiprocessing
+import os
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,11 @@ from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.checkpoint import save
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.spec import Spec
+
+# One thread a worker, in child processes too: two workers with two threads each on two cores spend
+# most of their time waiting for each other.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
