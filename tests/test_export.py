@@ -68,6 +68,15 @@ def test_a_place_that_cannot_be_written(generated: Generated, tmp_path: Path, su
     assert list(tmp_path.glob('*.part')) == []
 
 
+@pytest.mark.parametrize('suffix', ['safetensors', 'ckpt'])
+def test_others_may_read_what_any_file_lets_them(
+    generated: Generated, tmp_path: Path, suffix: str
+) -> None:
+    (tmp_path / 'plain').touch()
+    export(generated, tmp_path / f'w.{suffix}')
+    assert (tmp_path / f'w.{suffix}').stat().st_mode == (tmp_path / 'plain').stat().st_mode
+
+
 def test_files_that_are_something_else(tmp_path: Path) -> None:
     with pytest.raises(CacheError, match='no such file'):
         provenance_of(tmp_path / 'none.ckpt')

@@ -27,7 +27,11 @@ def replacing(path: Path) -> Iterator[Path]:
     provisional = path.with_name(f'{path.name}.{os.getpid()}.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        provisional.touch()
+        mode = provisional.stat().st_mode
         yield provisional
+        # safetensors makes files that nobody but their owner reads: give them the usual mode.
+        provisional.chmod(mode)
         with provisional.open('rb') as file:
             os.fsync(file.fileno())
         provisional.replace(path)
