@@ -23,8 +23,8 @@ import matplotlib as mpl
 import torch
 from torch import Tensor
 
-from torchgeo_geosane.cli.commands import find_spec
 from torchgeo_geosane.generate import create, take_prompt
+from torchgeo_geosane.providers.catalog import find_spec
 
 mpl.use('Agg')
 import matplotlib.pyplot as plt

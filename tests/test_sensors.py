@@ -1,8 +1,13 @@
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from torchgeo.datasets import NAIP, EuroSAT, Landsat8, Sentinel2
 from torchgeo.models import get_model_weights
 
 from torchgeo_geosane.errors import SensorError
-from torchgeo_geosane.sensors import SENSORS, Band, Sensor, get_sensor, sensors_with
+from torchgeo_geosane.sensors import SENSORS, Band, Sensor, find_sensor, get_sensor, sensors_with
 from torchgeo_geosane.stem import same_bands
 
 
@@ -109,3 +114,65 @@ def test_unknown_sensor_names_the_nearest() -> None:
 def test_sensors_with() -> None:
     assert sensors_with(3) == ['sentinel2_rgb', 'rgb']
     assert sensors_with(1000) == []
+
+
+def test_bands_in_brackets() -> None:
+    sensor = get_sensor('sentinel2_all[b08, SR_B4,B8a]')
+    assert sensor.name == 'sentinel2_all[B8,B4,B8A]'
+    assert sensor.band_names == ('B8', 'B4', 'B8A')
+    assert get_sensor(sensor.name) == sensor
+    whole = get_sensor('sentinel1_grd')
+    assert get_sensor('sentinel1_grd[VV,VH]') == whole
+
+
+@given(st.permutations(get_sensor('sentinel2_all').band_names), st.integers(1, 13))
+def test_any_selection_is_found_again_by_its_name(names: list[str], count: int) -> None:
+    sensor = get_sensor('sentinel2_all').select(names[:count])
+    assert get_sensor(sensor.name) == sensor
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('sentinel2_all[B4', 'no closing bracket'),
+        ('sentinel2_all[B4,B99]', "no band 'B99'"),
+        ('sentinel2_all[B4,B04]', "'B4' is named more than once"),
+        ('sentinel2[B4]', "unknown sensor 'sentinel2[B4]': did you mean"),
+    ],
+)
+def test_bad_brackets(name: str, message: str) -> None:
+    with pytest.raises(SensorError, match=re.escape(message)):
+        get_sensor(name)
+
+
+@pytest.mark.parametrize(
+    ('bands', 'name'),
+    [
+        (
+            EuroSAT.all_band_names,
+            'sentinel2_all[B1,B2,B3,B4,B5,B6,B7,B8,B9,B10,B11,B12,B8A]',
+        ),
+        (Sentinel2.all_bands, 'sentinel2_all'),
+        (Landsat8.default_bands, 'landsat_oli_sr'),
+        (NAIP.all_bands, 'rgbn'),
+        (('B04', 'B03', 'B02'), 'sentinel2_rgb'),
+        (('VH', 'VV'), 'sentinel1_grd[VH,VV]'),
+    ],
+)
+def test_a_datasets_bands_name_the_sensor(bands: tuple[str, ...], name: str) -> None:
+    assert find_sensor(bands).name == name
+
+
+@pytest.mark.parametrize(
+    ('bands', 'message'),
+    [
+        (['B4', 'B3'], 'several sensors'),
+        (['VV', 'B4'], 'no sensor has all of the bands'),
+        (['B02', 'B02'], 'more than once'),
+        ([], 'no band is named'),
+        ('B02', 'not a list'),
+    ],
+)
+def test_bands_that_name_no_sensor(bands: list[str], message: str) -> None:
+    with pytest.raises(SensorError, match=message):
+        find_sensor(bands)

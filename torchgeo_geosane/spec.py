@@ -52,7 +52,8 @@ class Spec:
 
     Attributes:
         architecture: A timm architecture, without a tag.
-        sensor: Name of the sensor whose bands the stem takes.
+        sensor: Name of the sensor whose bands the stem takes, or some of them in an order of your
+            own: ``'sentinel2_all[B4,B3,B2]'``.
         prompts: Names of the prompts; several only for samplers that mix.
         foundry: ``embedded``, a Hub repository, or a path.
         sampler: How latents are drawn.
@@ -75,7 +76,8 @@ class Spec:
             SpecError: If a field is malformed or unknown.
         """
         check_architecture(self.architecture)
-        get_sensor(self.sensor)
+        # One spelling: 'sentinel2_all[b08]' is 'sentinel2_all[B8]'.
+        object.__setattr__(self, 'sensor', get_sensor(self.sensor).name)
         if not self.prompts:
             prompts = (default_prompt(self.architecture, self.sensor),)
             object.__setattr__(self, 'prompts', prompts)

@@ -1,7 +1,19 @@
+import re
 from collections import Counter
 
+import pytest
+import timm
+from timm.models import split_model_name_tag
+
+from torchgeo_geosane.errors import SpecError
 from torchgeo_geosane.prompts import resolve_prompt
-from torchgeo_geosane.providers.catalog import ARCHITECTURES, catalogue
+from torchgeo_geosane.providers.catalog import (
+    ARCHITECTURES,
+    catalogue,
+    find_spec,
+    is_name,
+    timm_name,
+)
 from torchgeo_geosane.sensors import SENSORS
 from torchgeo_geosane.spec import Spec
 
@@ -46,3 +58,43 @@ def test_imagenet_is_the_prompt_of_colour_alone() -> None:
         assert prompt.sensor == 'rgb' or not prompt.name.startswith('timm:')
         assert entry.spec.sensor in {'rgb', 'rgbn'} or not prompt.name.startswith('timm:')
     assert set(kinds) == {'torchgeo', 'timm', 'ukis'}
+
+
+def test_every_form_of_a_name() -> None:
+    spec = Spec('resnet50', 'sentinel2_all')
+    assert find_spec('GeoSANE_ResNet50_Weights.SENTINEL2_ALL') == spec
+    assert find_spec('geosane://resnet50?sensor=sentinel2_all') == spec
+    assert find_spec('geosane_resnet50.sentinel2_all') == spec
+    assert find_spec('tu-geosane_resnet50.sentinel2_all') == spec
+    assert find_spec('geosane_resnet50').sensor == 'rgb'
+
+
+@pytest.mark.parametrize(
+    'spec',
+    [
+        Spec('resnet50', 'sentinel2_all'),
+        Spec('convnext_tiny', 'landsat_oli_sr[B4,B3]', seed=7),
+        Spec('resnet18', 'rgb', prompts=('file:/a b/c&d.pth', 'random'), foundry='./mine'),
+    ],
+)
+def test_timm_names_are_parsed_again(spec: Spec) -> None:
+    name = timm_name(spec)
+    assert find_spec(name) == spec
+    # What timm itself makes of it: it refuses paths, and splits at the first dot.
+    assert timm.models.parse_model_name(name)[1] == name
+    assert split_model_name_tag(name)[0] == f'geosane_{spec.architecture}'
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('GeoSANE_ResNet50_Weights.SENTINEL2', "did you mean 'GeoSANE_ResNet50_Weights.SENTINEL2_"),
+        ('geosane_resnet51.rgb', "unknown architecture 'resnet51'"),
+        ('geosane_resnet50.sentinel2', "unknown sensor 'sentinel2': did you mean"),
+        ('geosane://resnet50?sensor=rgb&sead=1', "unknown parameter 'sead'"),
+    ],
+)
+def test_names_that_stand_for_nothing(name: str, message: str) -> None:
+    assert is_name(name)
+    with pytest.raises(SpecError, match=re.escape(message)):
+        find_spec(name)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from torchgeo_geosane import cache
 from torchgeo_geosane.cli.tables import format_provenance, format_table
-from torchgeo_geosane.errors import CacheError, GeoSANEError, SpecError, did_you_mean
+from torchgeo_geosane.errors import CacheError, GeoSANEError
 from torchgeo_geosane.export import check_format, export, provenance_of
 from torchgeo_geosane.generate import generate, identify
-from torchgeo_geosane.providers.catalog import catalogue
-from torchgeo_geosane.spec import SCHEME, Spec
+from torchgeo_geosane.providers.catalog import catalogue, find_spec, is_name
+from torchgeo_geosane.spec import Spec
 
 
 def list_weights() -> None:
@@ -52,7 +52,7 @@ def info(file: str, as_json: bool = False) -> None:
         as_json: Print everything as JSON.
     """
     path = Path(file)
-    if not path.exists() and file.startswith((f'{SCHEME}:', 'GeoSANE_')):
+    if not path.exists() and is_name(file):
         spec = find_spec(file)
         path = cache.path_of(spec, identify(spec))
         if not path.exists():
@@ -79,20 +79,6 @@ def clear_cache() -> None:
     """Delete all cached weights."""
     deleted = cache.clear()
     print(f'{deleted} {"file" if deleted == 1 else "files"} deleted from {cache.directory()}')
-
-
-def find_spec(name: str) -> Spec:
-    """The spec of a name or a URL.
-
-    Raises:
-        SpecError: If there is none; the message names the nearest names.
-    """
-    if name.startswith(f'{SCHEME}:'):
-        return Spec.parse(name)
-    specs = {entry.name: entry.spec for entry in catalogue()}
-    if name not in specs:
-        raise SpecError(f'unknown weights {name!r}{did_you_mean(name, specs)}')
-    return specs[name]
 
 
 def _is_cached(spec: Spec) -> bool:

@@ -1,16 +1,17 @@
-"""The catalogue: which weights have a name of their own, as data.
+"""The catalogue: which weights have a name of their own, as data; and what any name stands for.
 
 An architecture is offered for a sensor where a remote-sensing prompt sees that sensor's bands, and
-for aerial colour
-imagery, where ImageNet's channels do. Every other combination can be asked for by its URL.
+for aerial colour imagery, where ImageNet's channels do. Every other combination can be asked for
+by its URL or, in timm's manner, as ``geosane_<architecture>.<sensor>``.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from torchgeo_geosane.errors import SpecError, did_you_mean
 from torchgeo_geosane.prompts import default_prompt
 from torchgeo_geosane.sensors import SENSORS
-from torchgeo_geosane.spec import Spec
+from torchgeo_geosane.spec import SCHEME, Spec
 
 # TorchGeo's spelling of the architectures, and timm's.
 ARCHITECTURES = {
@@ -22,6 +23,10 @@ ARCHITECTURES = {
     'ViTLarge16': 'vit_large_patch16_224',
     'EfficientNetB4': 'tf_efficientnet_b4',
 }
+
+# What timm's names for generated weights begin with, and the sensor of a name that says none.
+TIMM_PREFIX = f'{SCHEME}_'
+DEFAULT_SENSOR = 'rgb'
 
 _COLOUR = ('rgb', 'rgbn')
 
@@ -54,3 +59,43 @@ def catalogue() -> Iterator[Entry]:
             if sensor in _COLOUR or not prompt.startswith('timm:'):
                 spec = Spec(architecture, sensor, prompts=(prompt,))
                 yield Entry(f'GeoSANE_{title}_Weights', sensor.upper(), spec)
+
+
+def find_spec(name: str) -> Spec:
+    """What a name stands for, in any of the forms that a user may write.
+
+    Args:
+        name: A name of the catalogue (``GeoSANE_ResNet50_Weights.SENTINEL2_ALL``), a URL
+            (``geosane://resnet50?sensor=sentinel2_all``), or a name in timm's manner, also with
+            smp's ``tu-`` (``geosane_resnet50.sentinel2_all``).
+
+    Raises:
+        SpecError: If it stands for nothing; the message names the nearest names.
+    """
+    if name.startswith(f'{SCHEME}:'):
+        return Spec.parse(name)
+    if name.removeprefix('tu-').startswith(TIMM_PREFIX):
+        return _parse_timm_name(name.removeprefix('tu-'))
+    specs = {entry.name: entry.spec for entry in catalogue()}
+    if name not in specs:
+        raise SpecError(f'unknown weights {name!r}{did_you_mean(name, specs)}')
+    return specs[name]
+
+
+def is_name(name: str) -> bool:
+    """Whether a name is meant for generated weights, be it right or misspelled."""
+    return name.removeprefix('tu-').lower().startswith((f'{SCHEME}:', TIMM_PREFIX))
+
+
+def timm_name(spec: Spec) -> str:
+    """The name in timm's manner: the URL's parameters follow the dot, the sensor first."""
+    tag = spec.sensor
+    if spec != Spec(spec.architecture, spec.sensor):
+        # timm takes a name with a colon or a slash for a path.
+        tag = spec.url.partition('?sensor=')[2].replace('/', '%2F').replace(':', '%3A')
+    return f'{TIMM_PREFIX}{spec.architecture}.{tag}'
+
+
+def _parse_timm_name(name: str) -> Spec:
+    architecture, _, tag = name.removeprefix(TIMM_PREFIX).partition('.')
+    return Spec.parse(f'{SCHEME}://{architecture}?sensor={tag or DEFAULT_SENSOR}')
