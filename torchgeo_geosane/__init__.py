@@ -1,4 +1,4 @@
-"""GeoSANE as a TorchGeo weights provider: importing it makes its weights known to TorchGeo.
+"""GeoSANE as a weights provider: importing it makes its weights known to TorchGeo and to timm.
 
 >>> import torchgeo_geosane
 >>> from torchgeo.models import get_weight
@@ -6,14 +6,31 @@
 >>> state_dict = weights.get_state_dict()  # generated now, cached for the next time
 """
 
+import importlib.util
+
 from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.errors import GeoSANEError
 from torchgeo_geosane.generate import generate
-from torchgeo_geosane.providers.torchgeo import register
-from torchgeo_geosane.sensors import Band, Sensor, get_sensor
+from torchgeo_geosane.providers import timm
+from torchgeo_geosane.sensors import Band, Sensor, find_sensor, get_sensor
 from torchgeo_geosane.spec import Spec
 
-__all__ = ['Band', 'Generated', 'GeoSANEError', 'Sensor', 'Spec', 'generate', 'get_sensor']
+__all__ = [
+    'Band',
+    'Generated',
+    'GeoSANEError',
+    'Sensor',
+    'Spec',
+    'find_sensor',
+    'generate',
+    'get_sensor',
+]
 __version__ = '0.1.0'
 
-register()
+timm.register()
+# Who uses timm alone, or a tool built on it, needs no TorchGeo.
+if importlib.util.find_spec('torchgeo'):
+    from torchgeo_geosane.providers.torchgeo import register, weights
+
+    __all__ += ['weights']
+    register()

@@ -19,6 +19,15 @@ class TensorSpec(NamedTuple):
     dtype: torch.dtype
 
 
+# What the names begin with that this package itself registers with timm.
+_OWN = 'geosane_'
+
+
+def list_architectures() -> list[str]:
+    """The names of timm's own architectures."""
+    return [name for name in timm.list_models() if not name.startswith(_OWN)]
+
+
 def check_architecture(name: str) -> None:
     """Make sure that timm knows an architecture.
 
@@ -34,8 +43,8 @@ def check_architecture(name: str) -> None:
             f'{name!r} names weights, not an architecture: write {architecture!r}, '
             f"and 'timm:{name}' as the prompt"
         )
-    if not timm.is_model(name):
-        known = timm.list_models()
+    if not timm.is_model(name) or name.startswith(_OWN):
+        known = list_architectures()
         raise ArchitectureError(f'unknown architecture {name!r}{did_you_mean(name, known)}')
 
 
@@ -62,6 +71,20 @@ def target_shapes(architecture: str, in_chans: int) -> Mapping[str, TensorSpec]:
     return MappingProxyType(
         {name: TensorSpec(tuple(tensor.shape), tensor.dtype) for name, tensor in state_dict.items()}
     )
+
+
+@lru_cache(maxsize=64)
+def head_names(architecture: str) -> frozenset[str]:
+    """The tensors that only tell classes apart: what timm's model has and its headless form has not.
+
+    Found by comparing the two, not by guessing from names or from the order of the tensors.
+
+    Raises:
+        ArchitectureError: As :func:`target_shapes`.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device('meta'):
+        whole = timm.create_model(architecture, pretrained=False)
+    return frozenset(whole.state_dict()) - target_shapes(architecture, 3).keys()
 
 
 def initialise(architecture: str, in_chans: int, seed: int) -> dict[str, Tensor]:

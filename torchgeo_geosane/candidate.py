@@ -137,9 +137,18 @@ class Candidate:
                 tuple(band.name for band in self._bands),
                 coverage[self._stem] == 'adapted',
             ),
-            versions={package: importlib.metadata.version(package) for package in _VERSIONED},
+            versions=_versions(),
             coverage=coverage,
         )
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what computed the weights; TorchGeo need not be there."""
+    return {
+        package: importlib.metadata.version(package)
+        for package in _VERSIONED
+        if any(importlib.metadata.distributions(name=package))
+    }
 
 
 def check_finite(name: str, tensor: Tensor, spec: Spec) -> Tensor:

@@ -1,5 +1,6 @@
 import copy
 import pickle
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +12,17 @@ import torchgeo.models
 from specs import MakeSpec
 from torch import Tensor, nn
 from torch import multiprocessing as mp
+from torchgeo.datasets import EuroSAT
 from torchgeo.models import api, get_model, get_model_weights, get_weight, list_models
 
 from torchgeo_geosane.architectures import target_shapes
-from torchgeo_geosane.errors import ArchitectureError
+from torchgeo_geosane.errors import ArchitectureError, GeoSANEError, SensorError
 from torchgeo_geosane.generate import generate, take_prompt
 from torchgeo_geosane.prompts import resolve_prompt
 from torchgeo_geosane.provenance import digest
-from torchgeo_geosane.providers.catalog import catalogue
+from torchgeo_geosane.providers.catalog import catalogue, find_spec
 from torchgeo_geosane.providers.torchgeo import GeoSANEWeights, enums, register_enum
+from torchgeo_geosane.providers.torchgeo import weights as ask
 from torchgeo_geosane.sensors import get_sensor
 from torchgeo_geosane.spec import Spec
 from torchgeo_geosane.stem import find_stem, same_bands
@@ -27,7 +30,14 @@ from torchgeo_geosane.stem import find_stem, same_bands
 with warnings.catch_warnings():
     # TorchGeo 0.10 has renamed them to torchgeo.tasks.
     warnings.simplefilter('ignore', DeprecationWarning)
-    from torchgeo.trainers import ClassificationTask, RegressionTask, SemanticSegmentationTask
+    from torchgeo.trainers import (
+        BYOLTask,
+        ClassificationTask,
+        MoCoTask,
+        RegressionTask,
+        SemanticSegmentationTask,
+        SimCLRTask,
+    )
 
 pytestmark = pytest.mark.filterwarnings('ignore:Use torchgeo.tasks:DeprecationWarning')
 
@@ -146,7 +156,76 @@ def test_torchgeos_own_are_still_there() -> None:
     assert get_weight('ResNet18_Weights.SENTINEL2_ALL_MOCO') is weights
     assert {'resnet18', 'resnet50', 'vit_small_patch16_224'} <= set(list_models())
     with pytest.raises(ValueError, match='not a valid WeightsEnum'):
-        get_weight('GeoSANE_ResNet18_Weights.NOTHING')
+        get_weight('ResNet18_Weights.NOTHING')
+
+
+# Requests.
+
+
+def test_anything_can_be_asked_for() -> None:
+    member = ask('convnext_tiny', 'landsat_oli_sr', ['B4', 'B3'], seed=7, prompt='random')
+    assert member.spec == Spec('convnext_tiny', 'landsat_oli_sr[SR_B4,SR_B3]', ('random',), seed=7)
+    assert member.meta['bands'] == ['SR_B4', 'SR_B3']
+    assert member.meta['in_chans'] == 2
+    assert member.transforms({'image': torch.rand(2, 8, 8)})['image'].shape == (2, 8, 8)
+    assert str(member) == member.url
+    assert get_weight(str(member)) is member
+
+
+def test_bands_come_in_the_datasets_order() -> None:
+    member = ask('resnet50', EuroSAT.all_band_names)
+    assert member.meta['bands'][-3:] == ['B11', 'B12', 'B8A']
+    assert member.spec.prompts == ('torchgeo:ResNet50_Weights.SENTINEL2_ALL_MOCO',)
+    assert member.meta['stem_adapted']
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'geosane://test_resnet?seed=3&prompt=random&sensor=sentinel2_all[B4,B3]',
+        'geosane_test_resnet.sentinel2_6&prompt=random',
+    ],
+)
+def test_a_request_is_found_by_what_was_written(name: str) -> None:
+    member = get_weight(name)
+    assert str(member) == name
+    assert get_weight(name) is member
+    assert pickle.loads(pickle.dumps(member)) is member
+    assert member.spec == find_spec(name)
+    # Also where get_weight was imported first, as TorchGeo's tasks have done.
+    assert torchgeo.models.get_weight(name) is member
+
+
+def test_the_url_of_a_request_means_the_same_in_another_process(tmp_path: Path) -> None:
+    member = ask('test_resnet', 'sentinel2_all', ['B8A', 'B2'], prompt='random')
+    mp.spawn(receive_request, (str(member), str(tmp_path / 'answer')), nprocs=1)
+    assert (tmp_path / 'answer').read_text() == member.url
+
+
+def receive_request(index: int, name: str, path: str) -> None:
+    assert index == 0
+    Path(path).write_text(get_weight(name).url)
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('GeoSANE_ResNet50_Weights.SENTINEL2_AL', "did you mean 'GeoSANE_ResNet50_Weights.SENTI"),
+        ('geosane://resnet50?sensor=sentinel2', "unknown sensor 'sentinel2': did you mean"),
+        ('geosane_resnet51.rgb', "unknown architecture 'resnet51': did you mean"),
+        ('geosane://resnet50?sensor=rgb&prompt=ukis:nothing', "'ukis:nothing'"),
+    ],
+)
+def test_misspelled_names_are_told_the_nearest(name: str, message: str) -> None:
+    with pytest.raises(GeoSANEError, match=re.escape(message)):
+        get_weight(name)
+
+
+def test_asking_for_what_is_not_there() -> None:
+    with pytest.raises(SensorError, match='more than once'):
+        ask('resnet50', 'sentinel2_all', ['B4', 'B04'])
+    with pytest.raises(SensorError, match='several sensors'):
+        ask('resnet50', ['B4', 'B3'])
 
 
 @ALL
@@ -182,8 +261,8 @@ def test_get_state_dict_as_torchgeo_calls_it(resnet: GeoSANEWeights) -> None:
     ):
         tensors = resnet.get_state_dict(**arguments)
         assert digest(tensors) == expected
-        # Tasks take the head away, and more.
-        del tensors['conv1.weight']
+        # Tasks change what they are given.
+        del tensors['bn1.bias']
         tensors['bn1.weight'].zero_()
 
 
@@ -201,9 +280,9 @@ def test_get_model(resnet: GeoSANEWeights) -> None:
     assert_holds(model, resnet)
     assert model.fc.weight.shape == (4, 512)
     assert get_model('geosane_resnet18', in_chans=5).conv1.weight.shape[1] == 5
-    with pytest.raises(ArchitectureError, match=r"'resnet18' with 6 channels, not .* with 3"):
+    with pytest.raises(ArchitectureError, match=r"the 6 bands of 'sentinel2_6'.* 3 input channels"):
         get_model('geosane_resnet18', weights=resnet, in_chans=3)
-    with pytest.raises(ArchitectureError, match=r"for 'resnet18' .* not for 'resnet50'"):
+    with pytest.raises(ArchitectureError, match=r"for 'resnet18', not for 'resnet50'"):
         get_model('geosane_resnet50', weights=resnet)
 
 
@@ -228,6 +307,14 @@ def test_image_tasks(resnet: GeoSANEWeights, task_class: Any, by_name: bool) -> 
         model='resnet18', weights=str(resnet) if by_name else resnet, in_channels=6, **outputs
     )
     assert_holds(task.model, resnet)
+
+
+@pytest.mark.filterwarnings('ignore:input channels')
+@pytest.mark.parametrize('task_class', [ClassificationTask, SimCLRTask, MoCoTask, BYOLTask])
+def test_no_task_drops_the_stem(resnet: GeoSANEWeights, task_class: Any) -> None:
+    # TorchGeo's loader warns, deletes it and goes on.
+    with pytest.raises(ArchitectureError, match='Set in_channels=6'):
+        task_class(model='resnet18', weights=resnet, in_channels=13)
 
 
 @pytest.mark.parametrize('by_name', [False, True])

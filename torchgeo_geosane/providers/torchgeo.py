@@ -1,13 +1,12 @@
 """The TorchGeo door: weights enums whose members generate, registered where ``get_weight`` looks.
 
 TorchGeo has no public registration (0.8 … 0.10 read two private tables of ``torchgeo.models.api``),
-so this is the only
-file that touches them.
+so this is the only file that touches them.
 """
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from typing import Any, Self
 
 import timm
 from torch import Tensor, nn
@@ -16,12 +15,14 @@ from torchvision.models._api import Weights, WeightsEnum
 from torchvision.transforms import v2
 
 from torchgeo_geosane.errors import ArchitectureError
+from torchgeo_geosane.foundry.sampling import KDE, Sampler
 from torchgeo_geosane.generate import generate
 from torchgeo_geosane.prompts import resolve_prompt
-from torchgeo_geosane.providers.catalog import catalogue
-from torchgeo_geosane.sensors import Sensor
-from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.stem import same_bands
+from torchgeo_geosane.providers import timm as timm_door
+from torchgeo_geosane.providers.catalog import catalogue, find_spec, is_name
+from torchgeo_geosane.sensors import Sensor, find_sensor, get_sensor
+from torchgeo_geosane.spec import Precision, Spec
+from torchgeo_geosane.stem import find_stem, same_bands
 
 PAPER = 'https://arxiv.org/abs/2603.23408'
 
@@ -45,12 +46,13 @@ class GeoSANEWeights(WeightsEnum):
             weights_only: No pickle is ever read; here because TorchGeo passes it.
 
         Returns:
-            A fresh state dict of the headless architecture, on the CPU.
+            A fresh state dict of the headless architecture, on the CPU. The stem cannot be deleted
+            from it: that is how TorchGeo drops a stem of other bands, after a mere warning.
 
         Raises:
             GeoSANEError: If the prompt or the foundry cannot be had.
         """
-        return generate(self.spec, progress=progress).tensors
+        return _GeneratedStateDict(generate(self.spec, progress=progress).tensors, self.spec)
 
     @property
     def spec(self) -> Spec:
@@ -62,8 +64,100 @@ class GeoSANEWeights(WeightsEnum):
         return find_weights, (str(self),)
 
 
+class GeoSANERequest(GeoSANEWeights):
+    """Weights asked for by a URL, or by a name in timm's manner.
+
+    ``str`` of the member is what was asked: with it ``get_weight`` finds it in any process.
+    """
+
+    def __str__(self) -> str:
+        """What was asked."""
+        return self.name
+
+
+class _GeneratedStateDict(dict[str, Tensor]):
+    """A state dict that keeps its stem."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], spec: Spec) -> None:
+        super().__init__(tensors)
+        self._spec = spec
+
+    def __delitem__(self, name: str) -> None:
+        """Delete a tensor.
+
+        Raises:
+            ArchitectureError: If it is the stem.
+        """
+        if name == find_stem(self._spec.architecture):
+            sensor = self._spec.target
+            raise ArchitectureError(
+                f'the model’s input channels are not the {sensor.in_chans} bands of '
+                f'{sensor.name!r} ({", ".join(sensor.band_names)}), which its weights are for, and '
+                f'TorchGeo would drop the stem {name!r}. Set in_channels={sensor.in_chans}, or ask '
+                'for the bands that your data has: sensor=…[B4,B3,…] in the URL'
+            )
+        super().__delitem__(name)
+
+
+def weights(
+    architecture: str,
+    sensor: str | Sequence[str] = 'rgb',
+    bands: Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+    prompt: str | Sequence[str] = (),
+    foundry: str = 'embedded',
+    sampler: Sampler | None = None,
+    precision: Precision = 'float32',
+) -> GeoSANERequest:
+    """Ask for any weights, not only those of the catalogue.
+
+    Args:
+        architecture: A timm architecture, e.g. ``'convnext_tiny'``.
+        sensor: A sensor's name, or a dataset's list of bands, e.g. ``EuroSAT.all_band_names``.
+        bands: Some of the sensor's bands, in the order of the data.
+        seed: Which of the many models.
+        prompt: One prompt or several; by default the one for architecture and sensor.
+        foundry: ``'embedded'``, a Hub repository, or a path.
+        sampler: How latents are drawn; ``KDE()`` by default.
+        precision: Of the foundry's matrix products.
+
+    Returns:
+        A member like any other; ``get_weight(str(member))`` is the same, in any process. Nothing is
+        generated yet.
+
+    Raises:
+        SpecError: If something is unknown or does not fit; the message names the nearest.
+        PromptError: If the prompt is unknown or another architecture's.
+    """
+    chosen = get_sensor(sensor) if isinstance(sensor, str) else find_sensor(sensor)
+    if bands is not None:
+        chosen = chosen.select(bands)
+    spec = Spec(
+        architecture,
+        chosen.name,
+        (prompt,) if isinstance(prompt, str) else tuple(prompt),
+        foundry,
+        sampler or KDE(),
+        precision,
+        seed,
+    )
+    return request(spec.url)
+
+
+@cache
+def request(name: str) -> GeoSANERequest:
+    """The member for a URL or a name in timm's manner; always the same for the same text.
+
+    Raises:
+        GeoSANEError: If the name stands for nothing.
+    """
+    enum = GeoSANERequest('GeoSANERequest', {name: _weights(find_spec(name))}, module=__name__)
+    return next(iter(enum))
+
+
 def find_weights(name: str) -> GeoSANEWeights:
-    """A registered member by its full name; what pickles refer to."""
+    """A member by its ``str``; what pickles refer to."""
     member = api.get_weight(name)
     assert isinstance(member, GeoSANEWeights)
     return member
@@ -76,6 +170,7 @@ def register() -> None:
         by_enum.setdefault(entry.enum, {})[entry.member] = entry.spec
     for name, specs in by_enum.items():
         register_enum(name, specs)
+    api._model_weights[_REQUESTS] = _Requests()
 
 
 def register_enum(name: str, specs: Mapping[str, Spec]) -> type[GeoSANEWeights]:
@@ -103,6 +198,54 @@ def enums() -> list[type[GeoSANEWeights]]:
         for name, enum in api._model_weights.items()
         if isinstance(name, str) and isinstance(enum, type) and issubclass(enum, GeoSANEWeights)
     ]
+
+
+# The key under which TorchGeo's table has what makes members on demand.
+_REQUESTS = 'geosane'
+
+
+class _Requests:
+    """An entry of TorchGeo's table of weights that makes the member that is asked for.
+
+    ``get_weight`` compares the name asked for with the ``str`` of every member of every entry and
+    hands the name to nobody. So the first member here only listens, and the second is made to
+    order.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        listener = _Listener()
+        yield listener
+        if is_name(listener.heard) and not _is_registered(listener.heard):
+            yield request(listener.heard)
+
+
+class _Listener:
+    """Remembers what its ``str`` was compared with."""
+
+    heard = ''
+
+    def __str__(self) -> str:
+        return _Overheard(self)
+
+
+class _Overheard(str):
+    """A text that is equal to none, and tells its listener about it."""
+
+    def __new__(cls, listener: _Listener) -> Self:
+        return super().__new__(cls)
+
+    def __init__(self, listener: _Listener) -> None:
+        self._listener = listener
+
+    def __eq__(self, other: object) -> bool:
+        self._listener.heard = str(other)
+        return False
+
+    __hash__ = str.__hash__
+
+
+def _is_registered(name: str) -> bool:
+    return any(name == str(member) for enum in enums() for member in enum)
 
 
 def _weights(spec: Spec) -> Weights:
@@ -160,18 +303,8 @@ def _build(architecture: str, weights: GeoSANEWeights | None = None, **kwargs: A
     """Build a timm model, its backbone with generated weights, its head as timm initialises it."""
     if weights is None:
         return timm.create_model(architecture, **kwargs)
-    in_chans = kwargs.setdefault('in_chans', weights.meta['in_chans'])
-    if (weights.meta['model'], weights.meta['in_chans']) != (architecture, in_chans):
+    if weights.meta['model'] != architecture:
         raise ArchitectureError(
-            f'{weights} is for {weights.meta["model"]!r} with {weights.meta["in_chans"]} channels, '
-            f'not for {architecture!r} with {in_chans}'
+            f'{weights} is for {weights.meta["model"]!r}, not for {architecture!r}'
         )
-    model = timm.create_model(architecture, **kwargs)
-    missing, unexpected = model.load_state_dict(weights.get_state_dict(), strict=False)
-    head = str(getattr(model, 'pretrained_cfg')['classifier'])  # noqa: B009  Untyped in timm.
-    stray = [*unexpected, *(name for name in missing if not name.startswith(head))]
-    if stray:
-        raise ArchitectureError(
-            f'{weights} and {architecture!r} disagree on the tensor {stray[0]!r}'
-        )
-    return model
+    return timm_door.build(weights.spec, **kwargs)
