@@ -2,7 +2,13 @@ import pytest
 import timm
 import torch
 
-from torchgeo_geosane.architectures import check_architecture, initialise, target_shapes
+from torchgeo_geosane.architectures import (
+    check_architecture,
+    head_names,
+    initialise,
+    list_architectures,
+    target_shapes,
+)
 from torchgeo_geosane.errors import ArchitectureError
 
 FAMILIES = ['resnet18', 'vit_tiny_patch16_224', 'convnext_atto', 'swinv2_cr_tiny_ns_224']
@@ -63,3 +69,26 @@ def test_what_timm_cannot_build_is_explained() -> None:
     finally:
         timm.models._registry._model_entrypoints.pop('picky_for_test')
         timm.models._registry._module_to_models[__name__].discard('picky_for_test')
+
+
+@pytest.mark.parametrize(
+    ('architecture', 'head'),
+    [
+        ('resnet18', {'fc.weight', 'fc.bias'}),
+        ('levit_128s', None),  # two heads with norms
+        ('aimv2_large_patch14_224', {'head.weight', 'head.bias'}),  # timm builds it without classes
+    ],
+)
+def test_the_head_is_what_the_headless_model_lacks(
+    architecture: str, head: set[str] | None
+) -> None:
+    names = head_names(architecture)
+    assert names
+    assert not names & target_shapes(architecture, 3).keys()
+    assert head is None or names == head
+
+
+def test_the_names_that_we_register_are_not_architectures() -> None:
+    assert not [name for name in list_architectures() if name.startswith('geosane')]
+    with pytest.raises(ArchitectureError, match="unknown architecture 'geosane_resnet18'"):
+        check_architecture('geosane_resnet18')

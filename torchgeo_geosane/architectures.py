@@ -83,7 +83,8 @@ def head_names(architecture: str) -> frozenset[str]:
         ArchitectureError: As :func:`target_shapes`.
     """
     with torch.random.fork_rng(devices=[]), torch.device('meta'):
-        whole = timm.create_model(architecture, pretrained=False)
+        # Not timm's default, which is no class for some.
+        whole = timm.create_model(architecture, pretrained=False, num_classes=2)
     return frozenset(whole.state_dict()) - target_shapes(architecture, 3).keys()
 
 

@@ -60,15 +60,36 @@ def build(spec: Spec, tensors: Mapping[str, Tensor] | None = None, **kwargs: Any
         )
     if tensors is None:
         tensors = generate(spec, progress=True).tensors
-    model = timm.create_model(
-        spec.architecture,
-        pretrained=True,
-        pretrained_cfg_overlay=_overlay(spec, tensors),
-        **kwargs,
-    )
-    _release(model)
+    model = timm.create_model(spec.architecture, pretrained=False, **kwargs)
+    wanted = model.state_dict()
+    if all(name in wanted and wanted[name].shape == tensors[name].shape for name in tensors):
+        model.load_state_dict(tensors, strict=False)
+    else:
+        model = _build_through_timms_loader(spec, tensors, kwargs)
+    _describe(model, spec)
     check_loaded(model, tensors, spec)
     return model
+
+
+def _build_through_timms_loader(
+    spec: Spec, tensors: Mapping[str, Tensor], kwargs: dict[str, Any]
+) -> nn.Module:
+    """Build a model of other sizes or of other parts than its weights: timm knows how they fit."""
+    # Some loaders tell timm's format from others by the classifier's name; timm then drops it.
+    heads = {
+        f'{classifier}.{kind}': torch.zeros(1)
+        for classifier in _classifiers(spec.architecture)
+        for kind in ('weight', 'bias')
+    }
+    overlay = {
+        **_description(spec),
+        'state_dict': {**tensors, **heads},
+        'num_classes': _NO_CLASSES,
+        'source': '',
+    }
+    return timm.create_model(
+        spec.architecture, pretrained=True, pretrained_cfg_overlay=overlay, **kwargs
+    )
 
 
 def check_loaded(model: nn.Module, tensors: Mapping[str, Tensor], spec: Spec) -> None:
@@ -117,27 +138,15 @@ def _entrypoint(architecture: str) -> Callable[..., nn.Module]:
     return create
 
 
-def _overlay(spec: Spec, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What timm's loader is to believe of the architecture's checkpoint."""
+def _description(spec: Spec) -> dict[str, Any]:
+    """What a model's ``pretrained_cfg`` says of its weights."""
     sensor = spec.target
     known = timm.get_pretrained_cfg(spec.architecture)
     size = known.input_size[1:] if known else (224, 224)
-    # Some loaders tell timm's format from others by the classifier's name; timm then drops it.
-    heads = {
-        f'{classifier}.{kind}': torch.zeros(1)
-        for classifier in _classifiers(spec.architecture)
-        for kind in ('weight', 'bias')
-    }
-    overlay: dict[str, Any] = {
-        'state_dict': {**tensors, **heads},
-        'input_size': (sensor.in_chans, *size),
-        'num_classes': _NO_CLASSES,
-        'source': '',
-        'tag': spec.url,
-    }
+    described: dict[str, Any] = {'input_size': (sensor.in_chans, *size), 'tag': spec.url, 'url': ''}
     if sensor.mean and sensor.std:
-        overlay |= {'mean': sensor.mean, 'std': sensor.std}
-    return overlay
+        described |= {'mean': sensor.mean, 'std': sensor.std}
+    return described
 
 
 def _classifiers(architecture: str) -> tuple[str, ...]:
@@ -147,13 +156,14 @@ def _classifiers(architecture: str) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names or ())
 
 
-def _release(model: nn.Module) -> None:
-    """Let go of the weights that timm keeps in the model's description."""
+def _describe(model: nn.Module, spec: Spec) -> None:
+    """Write into a model what its weights are for, and let go of those that timm keeps there."""
     for module in model.modules():
         for name in ('pretrained_cfg', 'default_cfg'):
             described = getattr(module, name, None)
             if isinstance(described, dict):
                 described.pop('state_dict', None)
+    model.pretrained_cfg |= _description(spec)  # type: ignore[operator]
 
 
 def _plain(name: str) -> str:

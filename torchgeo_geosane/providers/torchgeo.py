@@ -170,7 +170,8 @@ def register() -> None:
         by_enum.setdefault(entry.enum, {})[entry.member] = entry.spec
     for name, specs in by_enum.items():
         register_enum(name, specs)
-    api._model_weights[_REQUESTS] = _Requests()
+    tables: Any = api._model_weights
+    tables[_REQUESTS] = _Requests()
 
 
 def register_enum(name: str, specs: Mapping[str, Spec]) -> type[GeoSANEWeights]:
@@ -245,7 +246,7 @@ class _Overheard(str):
 
 
 def _is_registered(name: str) -> bool:
-    return any(name == str(member) for enum in enums() for member in enum)
+    return any(name in map(str, enum.__members__.values()) for enum in enums())
 
 
 def _weights(spec: Spec) -> Weights:
