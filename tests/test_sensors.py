@@ -134,7 +134,10 @@ def test_any_selection_is_found_again_by_its_name(names: list[str], count: int) 
 @pytest.mark.parametrize(
     ('name', 'message'),
     [
-        ('sentinel2_all[B4', 'no closing bracket'),
+        ('sentinel2_all[B4', "'sentinel2_all[B4' is not the name of a sensor"),
+        ('sentinel2_all*2*2', 'is not the name of a sensor'),
+        ('sentinel2_all*0', '1 to 64 images can be stacked, not 0'),
+        ('sentinel2_all*999', 'not 999'),
         ('sentinel2_all[B4,B99]', "no band 'B99'"),
         ('sentinel2_all[B4,B04]', "'B4' is named more than once"),
         ('sentinel2[B4]', "unknown sensor 'sentinel2[B4]': did you mean"),
@@ -176,3 +179,11 @@ def test_a_datasets_bands_name_the_sensor(bands: tuple[str, ...], name: str) -> 
 def test_bands_that_name_no_sensor(bands: list[str], message: str) -> None:
     with pytest.raises(SensorError, match=message):
         find_sensor(bands)
+
+
+def test_stacked_images() -> None:
+    pair = get_sensor('sentinel2_all[B4,B3]*2')
+    assert pair.band_names == ('B4', 'B3', 'B4', 'B3')
+    assert pair.mean == (1373.1, 1322.3, 1373.1, 1322.3)
+    assert get_sensor(pair.name) == pair
+    assert get_sensor('rgb*1') == get_sensor('rgb')

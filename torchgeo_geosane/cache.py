@@ -41,7 +41,8 @@ def directory() -> Path:
 
 def path_of(spec: Spec, key: str) -> Path:
     """The file for a spec, which may not exist: architecture, sensor and key are in its name."""
-    return directory() / f'{spec.architecture}-{spec.sensor}-{key}.safetensors'
+    sensor = spec.sensor.replace('*', 'x')  # Not a character of file names everywhere.
+    return directory() / f'{spec.architecture}-{sensor}-{key}.safetensors'
 
 
 @contextmanager

@@ -12,6 +12,10 @@ from types import MappingProxyType
 
 from torchgeo_geosane.errors import SensorError, did_you_mean
 
+# A sensor's name, its chosen bands, the number of images.
+_NAME = re.compile(r'([^\[*]*)(?:\[([^\]]*)\])?(?:\*(\d{1,3}))?')
+_MOST_IMAGES = 64
+
 
 @dataclass(frozen=True)
 class Band:
@@ -121,25 +125,51 @@ class Sensor:
             return self
         return replace(self, name=f'{self.name}[{",".join(chosen)}]', bands=bands)
 
+    def stacked(self, images: int) -> 'Sensor':
+        """Several images of the sensor, one channel after the other, as change detection has them.
+
+        Args:
+            images: How many; 1 is this sensor itself.
+
+        Returns:
+            A sensor named ``'sentinel2_rgb*2'``, whose bands are this one's over and over.
+
+        Raises:
+            SensorError: If there is no image, or more than 64.
+        """
+        if not 1 <= images <= _MOST_IMAGES:
+            raise SensorError(
+                f'sensor {self.name!r}: 1 to {_MOST_IMAGES} images can be stacked, not {images}'
+            )
+        if images == 1:
+            return self
+        return replace(self, name=f'{self.name}*{images}', bands=self.bands * images)
+
 
 def get_sensor(name: str) -> Sensor:
     """Find a sensor by its name.
 
     Args:
-        name: A sensor, or some of its bands in an order of your own, as :meth:`Sensor.select` names
-            them: ``'sentinel2_all[B4,B3,B2]'``.
+        name: A sensor (``'sentinel2_all'``), some of its bands in an order of your own
+            (``'sentinel2_all[B4,B3,B2]'``), or several stacked images (``'sentinel2_all*2'``, also
+            after brackets).
 
     Raises:
         SensorError: If there is none, or it has no such band; the message names the nearest.
     """
-    whole, bracket, names = name.partition('[')
+    parts = _NAME.fullmatch(name)
+    if parts is None:
+        raise SensorError(
+            f'{name!r} is not the name of a sensor: write sentinel2_all, sentinel2_all[B4,B3,B2] '
+            'or, for two stacked images, sentinel2_all*2'
+        )
+    whole, bands, images = parts.groups()
     if whole not in SENSORS:
         raise SensorError(f'unknown sensor {name!r}{did_you_mean(whole, SENSORS)}')
-    if not bracket:
-        return SENSORS[whole]
-    if not names.endswith(']'):
-        raise SensorError(f'{name!r} has no closing bracket: write {whole}[B4,B3,B2]')
-    return SENSORS[whole].select(band.strip() for band in names[:-1].split(','))
+    sensor = SENSORS[whole]
+    if bands is not None:
+        sensor = sensor.select(band.strip() for band in bands.split(','))
+    return sensor.stacked(int(images or 1))
 
 
 def find_sensor(bands: Sequence[str]) -> Sensor:

@@ -151,7 +151,7 @@ class Spec:
         ]
         parameters += [('precision', self.precision), ('seed', self.seed)]
         query = '&'.join(
-            f'{name}={quote(str(value), safe="/:.@,[]")}' for name, value in parameters
+            f'{name}={quote(str(value), safe="/:.@,[]*")}' for name, value in parameters
         )
         return f'{SCHEME}://{self.architecture}?{query}'
 

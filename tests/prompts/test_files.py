@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from torchgeo_geosane.architectures import initialise, target_shapes
-from torchgeo_geosane.errors import PromptError
+from torchgeo_geosane.errors import PromptError, SensorError
 from torchgeo_geosane.prompts import resolve_prompt
 from torchgeo_geosane.sensors import get_sensor
 
@@ -83,9 +83,26 @@ def test_missing_file() -> None:
         resolve_prompt('file:/nowhere/x.pth', ARCHITECTURE, SENSOR, seed=0)
 
 
+def test_a_file_may_say_what_it_sees(tmp_path: Path, weights: dict[str, Tensor]) -> None:
+    file = tmp_path / 'a@b.safetensors'
+    save_file(weights, file)
+    wanted = get_sensor('sentinel2_all')
+    prompt = resolve_prompt(f'file:{file}@sentinel1_grd', ARCHITECTURE, wanted, seed=0)
+    assert prompt.sensor == 'sentinel1_grd'
+    assert prompt.name == f'file:{file}@sentinel1_grd'
+    again = resolve_prompt(prompt.name, ARCHITECTURE, wanted, seed=0)
+    assert again == prompt
+    some = resolve_prompt(f'file:{file}@sentinel2_all[B4,B3]', ARCHITECTURE, wanted, seed=0)
+    assert [band.name for band in some.bands] == ['B4', 'B3']
+    with pytest.raises(SensorError, match="unknown sensor 'sentinel1'"):
+        resolve_prompt(f'file:{file}@sentinel1', ARCHITECTURE, wanted, seed=0)
+
+
 def test_other_channels_name_the_sensors(tmp_path: Path, weights: dict[str, Tensor]) -> None:
     save_file(weights, tmp_path / 'x.safetensors')
-    with pytest.raises(PromptError, match=r'has 2 channels, but .*13 bands; .*: sentinel1_grd$'):
+    with pytest.raises(
+        PromptError, match=r'has 2 channels, but .*13 bands. .*@SENSOR; .*: sentinel1_grd$'
+    ):
         resolve_prompt(
             str(tmp_path / 'x.safetensors'), ARCHITECTURE, get_sensor('sentinel2_all'), seed=0
         )

@@ -1,5 +1,7 @@
 """Which prompt is taken where none is named, as data."""
 
+import re
+
 # TorchGeo's weights whose stem is the sensor's, or at least sees all of its bands. Of several
 # methods the one TorchGeo offers for most sensors is taken: MoCo, for the larger ViTs MAE.
 _LANDSAT = {
@@ -56,14 +58,14 @@ def default_prompt(architecture: str, sensor_name: str) -> str:
 
     Args:
         architecture: A timm architecture.
-        sensor_name: The sensor's name; a selection such as ``'sentinel2_all[B4,B3]'`` counts as
-            its sensor.
+        sensor_name: The sensor's name; a selection such as ``'sentinel2_all[B4,B3]'`` and stacked
+            images such as ``'sentinel2_all*2'`` count as their sensor.
 
     Returns:
         TorchGeo's remote-sensing weights where they exist, then a packaged encoder, then timm's
         default weights.
     """
-    sensor_name = sensor_name.partition('[')[0]
+    sensor_name = re.split(r'[\[*]', sensor_name)[0]
     enum, members = _TORCHGEO.get(architecture, ('', {}))
     if sensor_name in members:
         return f'torchgeo:{enum}.{members[sensor_name]}'

@@ -1,4 +1,4 @@
-"""Prompts from files: ``file:<path>`` to safetensors, .pth, .pt or a Lightning checkpoint."""
+"""Prompts from files: ``file:<path>[@<sensor>]`` to safetensors, .pth, .pt, a Lightning checkpoint."""
 
 import hashlib
 import pickle
@@ -21,7 +21,7 @@ from torchgeo_geosane.foundry.source import (
     TensorSource,
 )
 from torchgeo_geosane.prompts.base import Prompt
-from torchgeo_geosane.sensors import Sensor, sensors_with
+from torchgeo_geosane.sensors import Sensor, get_sensor, sensors_with
 from torchgeo_geosane.stem import find_stem
 
 # Where trainers put the state dict inside a checkpoint.
@@ -32,13 +32,18 @@ def resolve(path: str, architecture: str, sensor: Sensor) -> Prompt:
     """Describe a file as a prompt: its header is read, and the file is hashed.
 
     Args:
-        path: Path to the file; ``~`` is expanded.
+        path: Path to the file; ``~`` is expanded. After an ``@``, the sensor that its stem sees.
         architecture: The timm architecture that it must fit.
-        sensor: What its stem sees.
+        sensor: The sensor wanted; what its stem sees where the path says nothing.
 
     Raises:
         PromptError: If there is no such file, it cannot be read, or its stem has other channels.
+        SensorError: If the path names an unknown sensor.
     """
+    said = ''
+    if not Path(path).expanduser().is_file() and '@' in path:
+        path, _, said = path.rpartition('@')
+        sensor = get_sensor(said)
     file = Path(path).expanduser().resolve()
     if not file.is_file():
         raise PromptError(f'prompt file {str(file)!r} does not exist')
@@ -51,12 +56,13 @@ def resolve(path: str, architecture: str, sensor: Sensor) -> Prompt:
         fitting = ', '.join(sensors_with(channels)) or 'none'
         raise PromptError(
             f'the stem of prompt file {str(file)!r} has {channels} channels, but sensor '
-            f'{sensor.name!r} has {sensor.in_chans} bands; sensors with {channels} bands: {fitting}'
+            f'{sensor.name!r} has {sensor.in_chans} bands. Say what the file sees: file:…@SENSOR; '
+            f'sensors with {channels} bands: {fitting}'
         )
     with file.open('rb') as stream:
         digest = hashlib.file_digest(stream, 'sha256').hexdigest()
     return Prompt(
-        name=f'file:{file}',
+        name=f'file:{file}@{sensor.name}' if said else f'file:{file}',
         architecture=architecture,
         bands=sensor.bands,
         sensor=sensor.name,

@@ -18,7 +18,7 @@ def resolve_prompt(name: str, architecture: str, sensor: Sensor, seed: int) -> P
 
     Args:
         name: ``torchgeo:<class>.<member>``, ``timm:<architecture>[.<tag>]``, ``ukis:<model>``,
-            ``file:<path>``, the path of an existing file, or ``random``.
+            ``file:<path>[@<sensor>]``, the path of an existing file, or ``random``.
         architecture: The timm architecture wanted.
         sensor: The sensor wanted; the bands of ``random`` and of a file.
         seed: The seed of ``random``.
