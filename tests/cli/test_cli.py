@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from specs import MakeSpec
 from torchgeo.trainers import RegressionTask, SemanticSegmentationTask
@@ -114,6 +115,45 @@ def test_generate_does_not_overwrite(url: str, tmp_path: Path, capsys: Capture) 
     assert provenance_of(out).url == url
 
 
+def test_generate_a_folder(url: str, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / 'weights'
+    assert main(['generate', url, '--out', str(out)]) == 0
+    assert capsys.readouterr().out == f'{out}: {url}\n'
+    assert sorted(file.name for file in out.iterdir()) == [
+        *('README.md', 'config.json', 'model.safetensors')
+    ]
+    model = timm.create_model(f'local-dir:{out}', pretrained=True)
+    assert digest(model.state_dict()) == digest(generate(Spec.parse(url)).tensors)
+
+
+def test_generate_does_not_overwrite_a_folder(url: str, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / 'weights'
+    main(['generate', url, '--out', str(out)])
+    (out / 'README.md').write_text('mine')
+    assert f'{out} exists' in failure(['generate', url, '--out', str(out)], capsys)
+    assert (out / 'README.md').read_text() == 'mine'
+    assert main(['generate', url, '--out', str(out), '--force']) == 0
+    assert (out / 'README.md').read_text() != 'mine'
+    (out / 'notes.txt').write_text('precious')
+    message = failure(['generate', url, '--out', str(out), '--force'], capsys)
+    assert f"cannot replace the folder {out}: it also holds 'notes.txt'" in message
+
+
+def test_generate_for_tu_encoders(make_spec: MakeSpec, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / 'w.ckpt'
+    arguments = ['--out', str(out), '--format', 'torchgeo-tu']
+    assert main(['generate', make_spec('test_convnext').url, *arguments]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        'left out, because the encoder does not use them: head.norm.weight, head.norm.bias'
+    ]
+    SemanticSegmentationTask(
+        model='unet', backbone='tu-test_convnext', weights=str(out), in_channels=6, num_classes=2
+    )
+    message = failure(['generate', make_spec('test_vit').url, *arguments, '--force'], capsys)
+    assert "no encoder 'tu-test_vit'" in message
+    assert len(cache.entries()) == 1, 'told before generating'
+
+
 @pytest.mark.parametrize(
     ('name', 'message'),
     [
@@ -138,16 +178,16 @@ def test_unknown_names(name: str, message: str, tmp_path: Path, capsys: Capture)
 
 def test_unknown_suffix(url: str, tmp_path: Path, capsys: Capture) -> None:
     message = failure(['generate', url, '--out', str(tmp_path / 'w.pth')], capsys)
-    assert "cannot write 'w.pth': the suffix must be one of .safetensors, .ckpt" in message
+    assert "cannot write 'w.pth': the suffix must be .safetensors or .ckpt" in message
     assert cache.entries() == [], 'told before generating'
 
 
 # info
 
 
-@pytest.mark.parametrize('suffix', ['safetensors', 'ckpt'])
-def test_info_of_a_file(url: str, suffix: str, tmp_path: Path, capsys: Capture) -> None:
-    out = tmp_path / f'w.{suffix}'
+@pytest.mark.parametrize('name', ['w.safetensors', 'w.ckpt', 'w'])
+def test_info_of_a_file(url: str, name: str, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / name
     main(['generate', url, '--out', str(out)])
     capsys.readouterr()
     assert main(['info', str(out)]) == 0

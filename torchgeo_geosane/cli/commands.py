@@ -28,20 +28,24 @@ def list_weights() -> None:
     print(format_table(('name', 'sensor', 'channels', 'prompt', 'cached'), rows))
 
 
-def generate_weights(name: str, out: Path, force: bool = False) -> None:
-    """Generate weights and write them to a file.
+def generate_weights(name: str, out: Path, form: str | None = None, force: bool = False) -> None:
+    """Generate weights and write them for another tool.
 
     Args:
         name: A name of the catalogue, or a ``geosane://`` URL.
-        out: ``*.safetensors``, or ``*.ckpt`` for the ``weights`` argument of TorchGeo's tasks.
-        force: Replace the file if it exists.
+        out: Where to.
+        form: A form of :data:`torchgeo_geosane.export.FORMATS`; by default the suffix chooses.
+        force: Replace what is there.
     """
-    check_format(out)
+    spec = find_spec(name)
+    check_format(out, spec, form)
     if out.exists() and not force:
         raise CacheError(f'{out} exists: choose another name, or replace it with --force')
-    generated = generate(find_spec(name), progress=sys.stderr.isatty())
-    export(generated, out)
+    generated = generate(spec, progress=sys.stderr.isatty())
+    left_out = export(generated, out, form)
     print(f'{out}: {generated.provenance.url}')
+    if left_out:
+        print(f'left out, because the encoder does not use them: {", ".join(left_out)}')
 
 
 def info(file: str, as_json: bool = False) -> None:

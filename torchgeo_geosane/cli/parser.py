@@ -7,12 +7,20 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from torchgeo_geosane.cli import commands
+from torchgeo_geosane.export import FORMATS
 
 _DESCRIPTION = """GeoSANE weights for TorchGeo, generated when asked for.
 
 TorchGeo's own 'fit', 'validate', 'test' and 'predict' are subcommands too, with generated weights
 known to them:
   torchgeo-geosane fit --config examples/quickstart.yaml
+"""
+
+_FORMS = """formats:
+  safetensors  *.safetensors: a state dict, with provenance in the header
+  torchgeo     *.ckpt: for the weights argument of TorchGeo's tasks
+  torchgeo-tu  *.ckpt: the same, for tu- encoders of its segmentation tasks
+  folder       a folder: for timm's local-dir: (in TorchGeo too) and the Hugging Face Hub
 """
 
 
@@ -27,7 +35,7 @@ def run_command(arguments: Sequence[str]) -> None:
             commands.list_weights()
         case 'generate':
             chosen = parsed.generate
-            commands.generate_weights(chosen.name, chosen.out, chosen.force)
+            commands.generate_weights(chosen.name, chosen.out, chosen.format, chosen.force)
         case 'info':
             commands.info(parsed.info.file, parsed.info.json)
         case 'cache':
@@ -77,15 +85,17 @@ def _parser() -> ArgumentParser:
 
 
 def _generate_parser() -> ArgumentParser:
-    parser = ArgumentParser(description='Generate weights and write them to a file.')
-    parser.add_argument('name', help='a name that `list` shows, or a geosane:// URL')
-    parser.add_argument(
-        '--out',
-        type=Path,
-        required=True,
-        help="*.safetensors, or *.ckpt for the weights argument of TorchGeo's tasks",
+    parser = ArgumentParser(
+        description='Generate weights and write them for another tool.',
+        epilog=_FORMS,
+        formatter_class=RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--force', action='store_true', help='replace the file if it exists')
+    parser.add_argument('name', help='a name that `list` shows, or a geosane:// URL')
+    parser.add_argument('--out', type=Path, required=True, help='a file or folder')
+    parser.add_argument(
+        '--format', choices=list(FORMATS), help='what to write; by default the suffix of --out says'
+    )
+    parser.add_argument('--force', action='store_true', help='replace what is there')
     return parser
 
 
