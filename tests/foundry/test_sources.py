@@ -15,6 +15,7 @@ from torchgeo_geosane.foundry.source import (
     SafetensorsSource,
     StateDictSource,
     TensorSource,
+    all_finite,
 )
 from torchgeo_geosane.foundry.tokens import TokenReader, tokenise
 
@@ -82,3 +83,22 @@ def test_no_safetensors_file(tmp_path: Path) -> None:
         SafetensorsSource(tmp_path / 'model.safetensors')
     with pytest.raises(TokenError, match='not a readable safetensors file'):
         SafetensorsSource(tmp_path / 'missing.safetensors')
+
+
+def test_an_element_type_that_weights_do_not_come_in(tmp_path: Path) -> None:
+    save_file({'a.weight': torch.zeros(2, 3, dtype=torch.uint16)}, tmp_path / 'model.safetensors')
+    opened = SafetensorsSource(tmp_path / 'model.safetensors')
+    with pytest.raises(
+        TokenError, match=r"'a\.weight' in .*model\.safetensors is of type U16.*F32"
+    ):
+        opened.dtype('a.weight')
+
+
+@pytest.mark.parametrize('dtype', DTYPES, ids=str)
+@pytest.mark.parametrize('value', [torch.nan, torch.inf, -torch.inf])
+def test_all_finite(value: float, dtype: torch.dtype) -> None:
+    values = torch.full((3, 5), torch.finfo(dtype).max, dtype=dtype)
+    assert all_finite(values)
+    assert all_finite(values[:0])
+    values[1, 2] = value
+    assert not all_finite(values)

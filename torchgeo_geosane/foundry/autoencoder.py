@@ -66,7 +66,9 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map each token by itself. ``x`` and result: ``[batch, tokens, d_model]``."""
         x = self.c_fc(x.to(self.c_fc.weight.dtype))
-        return F.dropout(self.c_proj(F.gelu(x)), self.dropout, self.training)
+        # The largest activation: in place where no gradient needs it.
+        x = F.gelu(x) if x.requires_grad else torch.ops.aten.gelu_(x)
+        return F.dropout(self.c_proj(x), self.dropout, self.training)
 
 
 class Block(nn.Module):
@@ -302,7 +304,8 @@ def _detokenizer(config: FoundryConfig) -> nn.Module:
 
 
 def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=0.02)
+    if not isinstance(module, nn.Linear | nn.Embedding) or module.weight.is_meta:
+        return  # On the meta device there is nothing to fill, but the attempt takes its time.
+    nn.init.normal_(module.weight, std=0.02)
     if isinstance(module, nn.Linear) and module.bias is not None:
         nn.init.zeros_(module.bias)

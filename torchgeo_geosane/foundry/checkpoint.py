@@ -24,6 +24,7 @@ from torchgeo_geosane.foundry.autoencoder import SinusoidalPositions, WeightAuto
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.errors import FoundryError
 from torchgeo_geosane.foundry.infer import config_from_params, infer_sizes, params_from_config
+from torchgeo_geosane.foundry.source import all_finite
 
 FORMAT = 'torchgeo-geosane foundry 1'
 _COMPILED_PREFIX = '_orig_mod.'
@@ -105,7 +106,7 @@ def build(checkpoint: Checkpoint) -> WeightAutoencoder:
     _check_memory(4 * sum(tensor.numel() for tensor in wanted.values()))
     state = {name: tensor.to(torch.float32) for name, tensor in checkpoint.tensors.items()}
     for name, tensor in state.items():
-        if not torch.isfinite(tensor).all():
+        if not all_finite(tensor):
             raise FoundryError(f'the foundry is damaged: {name!r} holds NaN or infinite values')
     if _DIV_TERM in wanted and _DIV_TERM not in state:
         state[_DIV_TERM] = SinusoidalPositions(checkpoint.config).div_term

@@ -222,7 +222,8 @@ def _context(plan: list[list[Window]], mine: range) -> tuple[int, int]:
 
 def _stack(run: Tensor, windows: list[Window], start: int) -> Tensor:
     """Cut a run of tokens that begins at ``start`` into its windows: ``[windows, length, …]``."""
-    return torch.stack([run[window.start - start : window.stop - start] for window in windows])
+    cut = [run[window.start - start : window.stop - start] for window in windows]
+    return torch.stack(cut) if len(cut) > 1 else cut[0].unsqueeze(0)  # One needs no copy.
 
 
 def _cores(stacked: Tensor, windows: list[Window]) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from torchgeo_geosane.foundry.errors import TokenError
 from torchgeo_geosane.foundry.layout import Layout, Segment, Tokenisation
-from torchgeo_geosane.foundry.source import StateDictSource, TensorSource, as_matrix
+from torchgeo_geosane.foundry.source import StateDictSource, TensorSource, all_finite, as_matrix
 
 RowScale = Literal['none', 'rms']
 
@@ -67,7 +67,7 @@ class TokenReader:
 
     def _rows(self, segment: Segment, start: int, stop: int) -> Tensor:
         matrix = self._matrix(segment, start, stop)
-        if not torch.isfinite(matrix).all():
+        if not all_finite(matrix):
             raise TokenError(
                 f"tensor '{segment.weight}' (or its bias) holds NaN or infinite values: "
                 'it cannot be a prompt. Check the file it comes from.'
