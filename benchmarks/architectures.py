@@ -30,7 +30,7 @@ from torchgeo_geosane.generate import generate
 from torchgeo_geosane.providers import timm as door
 from torchgeo_geosane.providers.catalog import timm_name
 from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.stem import find_stem
+from torchgeo_geosane.stem import find_stems
 
 SENSOR = 'sentinel2_all'
 REPORT = Path(__file__).parent.parent / 'docs' / 'benchmarks' / 'architectures.md'
@@ -51,7 +51,7 @@ def try_on_meta(architecture: str) -> Trial:
     family = timm.model_entrypoint(architecture).__module__.rpartition('.')[2]
     spec = Spec(architecture, SENSOR, ('random',))
     try:
-        find_stem(architecture)
+        find_stems(architecture)
         with torch.random.fork_rng(devices=[]), torch.device('meta'):
             wanted = target_shapes(architecture, spec.target.in_chans)
             tensors = {name: torch.empty(t.shape, dtype=t.dtype) for name, t in wanted.items()}

@@ -16,7 +16,7 @@ from torchgeo_geosane.foundry.tokens import TokenWriter
 from torchgeo_geosane.prompts import Prompt
 from torchgeo_geosane.provenance import Coverage, PromptRecord, Provenance, StemRecord
 from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.stem import adapt_stem, find_stem, same_bands
+from torchgeo_geosane.stem import adapt_stem, find_stems, same_bands
 
 _VERSIONED = ('torchgeo-geosane', 'torch', 'timm', 'torchgeo')
 
@@ -51,7 +51,7 @@ class Candidate:
         self._prompts = prompts
         self._sources = sources
         self._target = target
-        self._stem = find_stem(spec.architecture)
+        self._stems = find_stems(spec.architecture)
         self._bands = spec.target.bands
         self._layout = layout
         # Before the result is allocated: a whole model is built for the sake of a few tensors.
@@ -80,9 +80,11 @@ class Candidate:
                 coverage[name] = 'initialised'
                 self._set(name, self._fresh[name])
         in_prompt = self._prompts[0].bands
-        if coverage[self._stem] != 'initialised' and not same_bands(in_prompt, self._bands):
-            coverage[self._stem] = 'adapted'
-            self._set(self._stem, adapt_stem(self.tensors[self._stem], in_prompt, self._bands))
+        if not same_bands(in_prompt, self._bands):
+            for stem in self._stems:
+                if coverage[stem] != 'initialised':
+                    coverage[stem] = 'adapted'
+                    self._set(stem, adapt_stem(self.tensors[stem], in_prompt, self._bands))
         verify(self.tensors, self._target)
         return Generated(self.tensors, self._provenance(foundry, coverage))
 
@@ -132,10 +134,10 @@ class Candidate:
                 for prompt in prompts
             ),
             stem=StemRecord(
-                self._stem,
+                self._stems,
                 tuple(band.name for band in prompts[0].bands),
                 tuple(band.name for band in self._bands),
-                coverage[self._stem] == 'adapted',
+                'adapted' in coverage.values(),
             ),
             versions=_versions(),
             coverage=coverage,

@@ -26,7 +26,7 @@ from torchgeo_geosane.foundry.source import OverlaidSource, TensorSource
 from torchgeo_geosane.foundry.tokens import TokenReader
 from torchgeo_geosane.prompts import Prompt, resolve_prompt
 from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.stem import adapt_stem, find_stem, same_bands
+from torchgeo_geosane.stem import adapt_stem, find_stems, same_bands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +94,7 @@ def create(
             for seed in seeds
         ]
     prompts = _resolve(spec)
-    sources = _open(prompts, stem=find_stem(spec.architecture))
+    sources = _open(prompts, find_stems(spec.architecture))
     foundry = Foundry.load(spec.foundry, _device(device))
     target = target_shapes(spec.architecture, spec.target.in_chans)
     layout = Layout.plan(
@@ -123,11 +123,11 @@ def take_prompt(spec: Spec) -> dict[str, Tensor]:
     """
     prompt = _resolve(spec)[0]
     source = prompt.open()
-    stem = find_stem(spec.architecture)
+    stems = find_stems(spec.architecture)
     tensors = initialise(spec.architecture, spec.target.in_chans, spec.seed)
     for name in source.names():
         tensor = check_finite(name, source.read(name), spec)
-        if name == stem:
+        if name in stems:
             tensor = adapt_stem(tensor, prompt.bands, spec.target.bands)
         tensors[name] = tensor.to(tensors[name].dtype, copy=True)
     verify(tensors, target_shapes(spec.architecture, spec.target.in_chans))
@@ -167,14 +167,18 @@ def _resolve(spec: Spec) -> list[Prompt]:
     ]
 
 
-def _open(prompts: list[Prompt], stem: str) -> list[TensorSource]:
+def _open(prompts: list[Prompt], stems: tuple[str, ...]) -> list[TensorSource]:
     """Open the prompts, every stem in the first prompt's bands, so that all have one layout."""
     sources = [prompt.open() for prompt in prompts]
     first = prompts[0]
     for index, (prompt, source) in enumerate(zip(prompts, sources, strict=True)):
-        if stem in source.names() and not same_bands(prompt.bands, first.bands):
-            fitted = adapt_stem(source.read(stem), prompt.bands, first.bands)
-            sources[index] = OverlaidSource(source, {stem: fitted})
+        if not same_bands(prompt.bands, first.bands):
+            fitted = {
+                stem: adapt_stem(source.read(stem), prompt.bands, first.bands)
+                for stem in stems
+                if stem in source.names()
+            }
+            sources[index] = OverlaidSource(source, fitted)
         lacking = set(sources[0].names()) - set(source.names())
         if lacking:
             raise PromptError(

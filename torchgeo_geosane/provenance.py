@@ -23,7 +23,7 @@ from torchgeo_geosane.errors import CacheError
 
 Coverage = Literal['generated', 'adapted', 'prompt', 'initialised']
 
-FORMAT = 'torchgeo-geosane weights 1'
+FORMAT = 'torchgeo-geosane weights 2'
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class StemRecord:
     """What became of the first convolution.
 
     Attributes:
-        tensor: Its name.
+        tensors: Its names; more than one where branches see the image side by side.
         prompt_bands: The bands it saw in the prompt.
         bands: The bands it sees now.
         adapted: Whether it was rebuilt for other bands than the prompt's.
     """
 
-    tensor: str
+    tensors: tuple[str, ...]
     prompt_bands: tuple[str, ...]
     bands: tuple[str, ...]
     adapted: bool
@@ -116,7 +116,10 @@ class Provenance:
             )
             stem = values['stem']
             stem = StemRecord(
-                stem['tensor'], tuple(stem['prompt_bands']), tuple(stem['bands']), stem['adapted']
+                tuple(stem['tensors']),
+                tuple(stem['prompt_bands']),
+                tuple(stem['bands']),
+                stem['adapted'],
             )
             return cls(**{**values, 'prompts': prompts, 'stem': stem})
         except (ValueError, TypeError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""The stem: finding the layer that sees the sensor's bands, and rebuilding it for other bands."""
+"""The stem: finding what sees the sensor's bands, and rebuilding it for other bands."""
 
 import math
 from collections.abc import Sequence
@@ -14,41 +14,37 @@ from torchgeo_geosane.sensors import Band
 _CANCELS = 1e-3
 
 
-def find_stem(architecture: str) -> str:
-    """The state-dict key of an architecture's stem.
+def find_stems(architecture: str) -> tuple[str, ...]:
+    """The state-dict keys of an architecture's stem: one, or several that see the image side by side.
 
-    The stem is by definition the only tensor whose shape depends on the number of channels, so
-    the shapes for 3 and for 4 channels are compared. That needs no metadata of the model's author,
-    and finds the models with more than one stem, or none.
+    The stem is by definition what has a shape that depends on the number of channels, so the shapes
+    for 3 and for 4 channels are compared. That needs no metadata of the model's author, and finds
+    the models with branches (RepVGG, FastViT, CrossViT), or with none.
 
     Args:
         architecture: A timm architecture.
 
     Returns:
-        For example ``'conv1.weight'`` (resnet50) or ``'patch_embed.proj.weight'`` (ViT).
+        For example ``('conv1.weight',)`` (resnet50) or ``('patch_embed.proj.weight',)`` (ViT).
 
     Raises:
-        ArchitectureError: If the architecture is unknown, or has no stem, several, or one that is
-            not a 2-D convolution.
+        ArchitectureError: If the architecture is unknown, or has no stem, or one that is not a 2-D
+            convolution.
     """
     three, four = target_shapes(architecture, 3), target_shapes(architecture, 4)
-    stems = [name for name, spec in three.items() if spec != four.get(name)]
+    stems = tuple(name for name, spec in three.items() if spec != four.get(name))
     if not stems:
         raise ArchitectureError(
             f'{architecture!r} has no stem: no tensor depends on the number of channels'
         )
-    if len(stems) > 1:
-        raise ArchitectureError(
-            f'{architecture!r} has several stems ({", ".join(stems)}); '
-            'an architecture with one is needed'
-        )
-    stem = stems[0]
-    shape = three[stem].shape
-    if len(shape) != 4 or (shape[1], four[stem].shape[1]) != (3, 4):
-        raise ArchitectureError(
-            f'the stem of {architecture!r}, {stem!r} of shape {shape}, is not a plain convolution'
-        )
-    return stem
+    for stem in stems:
+        shape = three[stem].shape
+        if len(shape) != 4 or (shape[1], four[stem].shape[1]) != (3, 4):
+            raise ArchitectureError(
+                f'the stem of {architecture!r}, {stem!r} of shape {shape}, '
+                'is not a plain convolution'
+            )
+    return stems
 
 
 def same_bands(source: Sequence[Band], target: Sequence[Band]) -> bool:

@@ -27,7 +27,7 @@ def format_provenance(path: Path, provenance: Provenance) -> str:
         ('architecture', provenance.architecture),
         ('sensor', provenance.sensor),
         ('bands', ', '.join(stem.bands)),
-        ('stem', f'{stem.tensor}, {adapted}'),
+        ('stem', f'{", ".join(stem.tensors)}, {adapted}'),
         ('foundry', f'{provenance.foundry} (sha256 {provenance.foundry_fingerprint[:16]}…)'),
         *(
             ('prompt', f'{p.name}, from {p.source} ({p.licence}; {p.fingerprint[:32]})')

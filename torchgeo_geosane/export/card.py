@@ -128,11 +128,12 @@ def _input(provenance: Provenance, sensor: Sensor) -> Iterator[str]:
         'units above. Where no statistics are known they are 0 and 1.'
     )
     stem = provenance.stem
+    stems = ', '.join(f'`{tensor}`' for tensor in stem.tensors)
     yield (
-        f'The stem, `{stem.tensor}`, was generated for {", ".join(stem.prompt_bands)} and then '
+        f'The stem, {stems}, was generated for {", ".join(stem.prompt_bands)} and then '
         'rebuilt for these bands.'
         if stem.adapted
-        else f'The stem, `{stem.tensor}`, was not adapted.'
+        else f'The stem, {stems}, was not adapted.'
     )
 
 

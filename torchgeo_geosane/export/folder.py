@@ -67,6 +67,7 @@ def timm_config(provenance: Provenance) -> dict[str, Any]:
     sensor = get_sensor(provenance.sensor)
     mean, std = _normalisation(sensor)
     declared = timm.get_pretrained_cfg(architecture) or PretrainedCfg()
+    stems = tuple(tensor.removesuffix('.weight') for tensor in provenance.stem.tensors)
     config: Any = dataclasses.replace(
         declared,
         input_size=_channels(declared.input_size, sensor),
@@ -75,7 +76,7 @@ def timm_config(provenance: Provenance) -> dict[str, Any]:
         mean=mean,
         std=std,
         num_classes=0,
-        first_conv=provenance.stem.tensor.removesuffix('.weight'),
+        first_conv=stems[0] if len(stems) == 1 else stems,
         # What follows was said of timm's own file.
         custom_load=False,
         tag=None,

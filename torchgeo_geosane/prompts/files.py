@@ -22,7 +22,7 @@ from torchgeo_geosane.foundry.source import (
 )
 from torchgeo_geosane.prompts.base import Prompt
 from torchgeo_geosane.sensors import Sensor, get_sensor, sensors_with
-from torchgeo_geosane.stem import find_stem
+from torchgeo_geosane.stem import find_stems
 
 # Where trainers put the state dict inside a checkpoint.
 _CONTAINERS = ('state_dict', 'model', 'model_state_dict')
@@ -48,7 +48,7 @@ def resolve(path: str, architecture: str, sensor: Sensor) -> Prompt:
     if not file.is_file():
         raise PromptError(f'prompt file {str(file)!r} does not exist')
     source = open_weights(file, architecture)
-    stem = find_stem(architecture)
+    stem = find_stems(architecture)[0]
     if stem not in source.names():
         raise PromptError(f'prompt file {str(file)!r} has no stem {stem!r} of {architecture!r}')
     channels = (*source.shape(stem), 0, 0)[1]

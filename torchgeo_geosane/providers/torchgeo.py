@@ -22,7 +22,7 @@ from torchgeo_geosane.providers import timm as timm_door
 from torchgeo_geosane.providers.catalog import catalogue, find_spec, is_name
 from torchgeo_geosane.sensors import Sensor, find_sensor, get_sensor
 from torchgeo_geosane.spec import Precision, Spec
-from torchgeo_geosane.stem import find_stem, same_bands
+from torchgeo_geosane.stem import find_stems, same_bands
 
 PAPER = 'https://arxiv.org/abs/2603.23408'
 
@@ -88,7 +88,7 @@ class _GeneratedStateDict(dict[str, Tensor]):
         Raises:
             ArchitectureError: If it is the stem.
         """
-        if name == find_stem(self._spec.architecture):
+        if name in find_stems(self._spec.architecture):
             sensor = self._spec.target
             raise ArchitectureError(
                 f'the model’s input channels are not the {sensor.in_chans} bands of '
