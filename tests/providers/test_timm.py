@@ -41,6 +41,7 @@ def test_a_name_builds_the_model_with_generated_weights(
     assert_holds(model, spec)
     assert model(torch.zeros(1, 2, 96, 96)).shape == (1, 7)
     assert model.pretrained_cfg['input_size'][0] == 2
+    assert model.pretrained_cfg['mean'] == spec.target.mean
     # Nothing holds the weights a second time.
     assert not model.pretrained_cfg.get('state_dict')
 

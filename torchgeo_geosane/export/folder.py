@@ -65,7 +65,7 @@ def timm_config(provenance: Provenance) -> dict[str, Any]:
     """
     architecture = provenance.architecture
     sensor = get_sensor(provenance.sensor)
-    mean, std = _normalisation(sensor)
+    mean, std = normalisation(sensor)
     declared = timm.get_pretrained_cfg(architecture) or PretrainedCfg()
     stems = tuple(tensor.removesuffix('.weight') for tensor in provenance.stem.tensors)
     config: Any = dataclasses.replace(
@@ -102,7 +102,7 @@ def timm_config(provenance: Provenance) -> dict[str, Any]:
     }
 
 
-def _normalisation(sensor: Sensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def normalisation(sensor: Sensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Means and standard deviations of what ``ToTensor`` gives: 8-bit data divided by 255."""
     if sensor.mean is None or sensor.std is None:
         return (0.0,) * sensor.in_chans, (1.0,) * sensor.in_chans

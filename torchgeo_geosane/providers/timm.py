@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from torchgeo_geosane.architectures import head_names, list_architectures
 from torchgeo_geosane.errors import ArchitectureError
+from torchgeo_geosane.export.folder import normalisation
 from torchgeo_geosane.generate import generate
 from torchgeo_geosane.providers.catalog import TIMM_PREFIX, find_spec, timm_name
 from torchgeo_geosane.sensors import sensors_with
@@ -143,10 +144,14 @@ def _description(spec: Spec) -> dict[str, Any]:
     sensor = spec.target
     known = timm.get_pretrained_cfg(spec.architecture)
     size = known.input_size[1:] if known else (224, 224)
-    described: dict[str, Any] = {'input_size': (sensor.in_chans, *size), 'tag': spec.url, 'url': ''}
-    if sensor.mean and sensor.std:
-        described |= {'mean': sensor.mean, 'std': sensor.std}
-    return described
+    mean, std = normalisation(sensor)
+    return {
+        'input_size': (sensor.in_chans, *size),
+        'mean': mean,
+        'std': std,
+        'tag': spec.url,
+        'url': '',
+    }
 
 
 def _classifiers(architecture: str) -> tuple[str, ...]:
