@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from torchgeo_geosane.providers.catalog import catalogue
+from torchgeo_geosane.providers.catalog import catalogue, find_spec
 from torchgeo_geosane.spec import Spec
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +31,12 @@ def test_names_exist(page: Path) -> None:
 def test_urls_parse(page: Path) -> None:
     for url in re.findall(r'geosane://\w+\?[^\s"`\')]+', prose(page)):
         assert Spec.parse(url).url.startswith('geosane://')
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_timm_names_parse(page: Path) -> None:
+    for name in re.findall(r'\bgeosane_\w+\.(?!py\b)[a-z]\w*(?:[&=%,*\[\]\w]+)?', prose(page)):
+        assert find_spec(name).target.in_chans
 
 
 def test_invariants_name_tests_that_exist() -> None:
