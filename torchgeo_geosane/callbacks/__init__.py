@@ -1,6 +1,9 @@
 """Callbacks for TorchGeo's tasks. Naming one in a config also registers the weights."""
 
+from torchgeo_geosane.callbacks.bands import CheckBands
+from torchgeo_geosane.callbacks.batch_norm import ConditionBatchNorm
+from torchgeo_geosane.callbacks.candidates import SelectCandidates
 from torchgeo_geosane.callbacks.mean_iou import MeanIoU
 from torchgeo_geosane.callbacks.segmentation_figure import SegmentationFigure
 
-__all__ = ['MeanIoU', 'SegmentationFigure']
+__all__ = ['CheckBands', 'ConditionBatchNorm', 'MeanIoU', 'SegmentationFigure', 'SelectCandidates']

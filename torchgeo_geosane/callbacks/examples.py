@@ -1,0 +1,102 @@
+"""Training images and what their labels tell, for probes on frozen features."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, one_hot
+
+from torchgeo_geosane.callbacks.probe import Measure
+from torchgeo_geosane.callbacks.tasks import model_input
+from torchgeo_geosane.errors import DataError
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images and labels, on the CPU, batch by batch.
+
+    Attributes:
+        images: What the task's model sees.
+        labels: ``label`` or ``mask`` of the batches.
+        classes: The number of classes; 0 where a label is not one class.
+        ignored: The class that is none.
+        is_multilabel: Whether a label is a set of classes.
+    """
+
+    images: list[Tensor]
+    labels: list[Tensor]
+    classes: int
+    ignored: int | None
+    is_multilabel: bool
+
+    @classmethod
+    def draw(cls, task: LightningModule, key: str, batches: Iterable[Any]) -> 'Examples':
+        """Take images and labels out of batches.
+
+        Args:
+            task: What its labels mean is read from its hyper-parameters.
+            key: ``label`` or ``mask``.
+            batches: Training batches.
+
+        Raises:
+            DataError: If they have no such labels, or are fewer than four images.
+        """
+        images, labels = [], []
+        for batch in batches:
+            images.append(model_input(task, batch).cpu())
+            if key not in batch:
+                raise DataError(f'a batch has no "{key}" to probe for, only: {", ".join(batch)}')
+            labels.append(batch[key].cpu())
+        if sum(map(len, images)) < 4:
+            raise DataError(
+                f'{sum(map(len, images))} training images are too few to tell candidates apart: '
+                'one half fits the probe, the other scores it'
+            )
+        kind = task.hparams.get('task')
+        classes = max(task.hparams.get('num_classes') or 2, 2) if kind else 0
+        is_multilabel = kind == 'multilabel'
+        ignored = task.hparams.get('ignore_index')
+        return cls(images, labels, 0 if is_multilabel else classes, ignored, is_multilabel)
+
+    @property
+    def measure(self) -> Measure:
+        """What tells good predictions of these labels."""
+        if self.labels[0].ndim > 2 or not (self.classes or self.is_multilabel):
+            return 'R2'
+        return 'balanced accuracy' if self.classes else 'mean average precision'
+
+    def targets(self, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        """What the labels tell about each cell of a grid over the images.
+
+        Of a mask it is the fraction of each class, or the mean value, in the cell.
+
+        Returns:
+            Targets, float32 ``[images, rows, columns, k]``, and which of them are known, bool
+            ``[images, rows, columns]``.
+        """
+        cells = [self._cells(label, rows, columns) for label in self.labels]
+        targets, known = (torch.cat(each) for each in zip(*cells, strict=True))
+        return targets, known
+
+    def _cells(self, label: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        planes, known = self._planes(label)
+        share = adaptive_avg_pool2d(known, (rows, columns))
+        means = adaptive_avg_pool2d(planes * known, (rows, columns)) / share.clamp(min=1e-6)
+        return means.permute(0, 2, 3, 1), share[:, 0] > 0
+
+    def _planes(self, label: Tensor) -> tuple[Tensor, Tensor]:
+        """Labels as planes ``[batch, k, height, width]``, and where they are known."""
+        image = label.reshape(len(label), -1, 1, 1) if label.ndim < 3 else label
+        image = image.unsqueeze(1) if image.ndim == 3 else image
+        known = image.isfinite() if image.is_floating_point() else torch.ones_like(image).bool()
+        if self.ignored is not None:
+            known &= image != self.ignored
+        if self.classes:
+            known &= (image >= 0) & (image < self.classes)
+            index = image.where(known, 0).long()[:, 0]
+            planes = one_hot(index, self.classes).permute(0, 3, 1, 2)
+            return planes.float(), known[:, :1].float()
+        return image.where(known, 0).float(), known.all(1, keepdim=True).float()
