@@ -241,6 +241,7 @@ def test_copies(two_bands: Any, architecture: str) -> None:
         assert all(torch.equal(maps[name], expected[name]) for name in expected)
 
 
+@pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::DeprecationWarning')
 @pytest.mark.parametrize('task_class', [ObjectDetectionTask, InstanceSegmentationTask])
 def test_yaml(task_class: type, two_bands: Any) -> None:
     config = {
