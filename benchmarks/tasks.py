@@ -10,6 +10,7 @@ one, bit for bit. Run it with each version of TorchGeo: it writes a table of its
 
 import argparse
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -20,8 +21,8 @@ from typing import Any
 import timm
 import torch
 import torchgeo
-import torchgeo.trainers as trainers
 from torch import Tensor, nn
+from torchgeo import trainers
 
 import torchgeo_geosane.tasks as ours
 from torchgeo_geosane import cache
@@ -40,13 +41,18 @@ SENSOR = 'sentinel2_all[B8A,B4,B11,B3]'
 FOLDER = Path(__file__).parent.parent / 'docs' / 'benchmarks'
 HEADER = """# TorchGeo {version}: tasks that take generated weights
 
-Written by `python benchmarks/tasks.py` with TorchGeo {version}, timm {timm} and torch {torch}. Every cell was
-built on four bands of Sentinel-2, around random weights, by an untrained foundry. *Yes*: every tensor of the backbone, the stem
-too, is the generated one. Otherwise the error, shortened.
+Written by `python benchmarks/tasks.py` with TorchGeo {version}, timm {timm} and torch {torch}.
+Every cell was built on four bands of Sentinel-2, around random weights, by an untrained foundry.
+*Yes*: every tensor of the backbone, the stem too, is the generated one. A number: the error below.
+*By name*: `weights: geosane://…`, or a name. *By timm name*: `geosane_….` as model or backbone and
+`weights: true`. *By file*: `weights: file.ckpt`. *Our task*: the class in `torchgeo_geosane.tasks`.
 
-| task | model | backbone | `weights: geosane://…` or a name | `geosane_….` as model or backbone, `weights: true` | `weights: file.ckpt` | `torchgeo_geosane.tasks` |
+| task | model | backbone | by name | by timm name | by file | our task |
 |---|---|---|---|---|---|---|
 """
+
+
+_PARTICULARS = re.compile(r"""[`'"].*?[`'"]|[0-9]+""")
 
 
 @dataclass(frozen=True)
@@ -149,8 +155,6 @@ def build(case: Case, cls: Any, architecture: str, weights: Any) -> nn.Module:
         kwargs['num_classes'] = 5
     if case.task == 'ChangeDetectionTask':
         kwargs |= {'task': 'binary'}
-    if case.task == 'BYOLTask':
-        kwargs['size'] = 224
     return cls(**kwargs)
 
 
@@ -160,7 +164,7 @@ def backbone_of(case: Case, task: Any) -> nn.Module:
         return task.model.backbone.body
     if case.model:
         encoder = task.model.encoder
-        return encoder.model if case.encoder.startswith('tu-') else encoder
+        return getattr(encoder, 'model', encoder)
     match case.task:
         case 'SimCLRTask' | 'MoCoTask':
             return task.backbone
@@ -197,37 +201,60 @@ def _plain(name: str) -> str:
     return name.removeprefix('model.').replace('.', '_')
 
 
-def attempt(case: Case, make: Callable[[], nn.Module], tensors: dict[str, Tensor]) -> str:
+class Errors:
+    """The distinct errors, numbered as they come."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+
+    def cell(self, error: Exception) -> str:
+        """The number that stands for an error in the table."""
+        words = ' '.join(str(error).split()).replace('|', '/')
+        # Names and sizes differ from row to row; the kind of failure is what matters.
+        words = _PARTICULARS.sub('…', words)[:160]
+        text = f'{type(error).__name__}: {words}'
+        if text not in self._texts:
+            self._texts.append(text)
+        return f'no ({self._texts.index(text) + 1})'
+
+    def __str__(self) -> str:
+        return ''.join(f'{number}. {text}\n' for number, text in enumerate(self._texts, 1))
+
+
+def attempt(
+    case: Case, make: Callable[[], nn.Module], tensors: dict[str, Tensor], errors: Errors
+) -> str:
     """One cell of the table."""
     try:
         assert_holds(backbone_of(case, make()), tensors, case.architecture)
     except Exception as error:  # Whatever TorchGeo, timm, smp or torchvision raise is the finding.
-        text = str(error).strip() or type(error).__name__
-        first = ' '.join(text.split()).replace('|', '/')
-        return f'no: {type(error).__name__}: {first[:90]}'
+        return errors.cell(error)
     return 'yes'
 
 
-def row(case: Case, foundry: str, folder: Path) -> str:
+def row(case: Case, foundry: str, folder: Path, errors: Errors) -> str:
     sensor = get_sensor(SENSOR).stacked(case.images).name
     spec = Spec(case.architecture, sensor, ('random',), foundry)
     generated = generate(spec)
     tensors = generated.tensors
     word = case.encoder or case.architecture
     cls = getattr(trainers, case.task, None) or getattr(torchgeo.tasks, case.task)
-    timm_word = f'tu-{timm_name(spec)}' if word.startswith('tu-') else timm_name(spec)
-    path = folder / 'weights.ckpt'
-    path.unlink(missing_ok=True)
-    export(generated, path, 'torchgeo-tu' if word.startswith('tu-') else None)
+    timm_word = f'tu-{timm_name(spec)}' if case.encoder else timm_name(spec)
+
+    def from_file() -> nn.Module:
+        path = folder / 'weights.ckpt'
+        export(generated, path, 'torchgeo-tu' if word.startswith('tu-') else None)
+        return build(case, cls, word, str(path))
+
     cells = [
-        attempt(case, lambda: build(case, cls, word, spec.url), tensors),
-        attempt(case, lambda: build(case, cls, timm_word, True), tensors),
-        attempt(case, lambda: build(case, cls, word, str(path)), tensors),
+        attempt(case, lambda: build(case, cls, word, spec.url), tensors, errors),
+        attempt(case, lambda: build(case, cls, timm_word, True), tensors, errors),
+        attempt(case, from_file, tensors, errors),
         '–',
     ]
     if case.own:
         own = getattr(ours, case.own)
-        cells[3] = attempt(case, lambda: build(case, own, word, spec.url), tensors)
+        cells[3] = attempt(case, lambda: build(case, own, word, spec.url), tensors, errors)
     named = [case.task, case.model or '–', f'`{word}`', *cells]
     return '| ' + ' | '.join(named) + ' |\n'
 
@@ -248,11 +275,12 @@ def main() -> None:
         config = FoundryConfig(d_model=32, nhead=2, num_layers=1, latent_dim=16)
         foundry = Path(name, 'foundry.safetensors')
         checkpoint.save(foundry, WeightAutoencoder(config), {})
+        errors = Errors()
         for case in cases():
             if arguments.only in f'{case.task} {case.architecture}':
-                text += row(case, str(foundry), Path(name))
+                text += row(case, str(foundry), Path(name), errors)
                 print(text.splitlines()[-1], flush=True)
-    out.write_text(text)
+    out.write_text(f'{text}\n{errors}')
 
 
 if __name__ == '__main__':
