@@ -1,6 +1,7 @@
 """Datasets in TorchGeo's manner."""
 
 from torchgeo_geosane.datasets.scene import IGNORE_INDEX
+from torchgeo_geosane.datasets.sen1floods11 import Sen1Floods11
 from torchgeo_geosane.datasets.sentinel2_landuse import Sentinel2LandUse
 
-__all__ = ['IGNORE_INDEX', 'Sentinel2LandUse']
+__all__ = ['IGNORE_INDEX', 'Sen1Floods11', 'Sentinel2LandUse']

@@ -1,11 +1,12 @@
-"""The figure of a segmentation: image, label and prediction beside each other."""
+"""Figures of samples: an image beside its maps, or under its class."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from torchgeo.datasets import RGBBandsMissingError
 
 UNLABELLED = '#bdbdbd'
 
@@ -33,8 +34,7 @@ def plot_segmentation(
     columns = 1 + len(maps)
     figure = Figure(figsize=(4 * columns, 4 * height / width + 0.9), layout='constrained')
     axes = figure.subplots(1, columns, squeeze=False)[0]
-    low, high = np.percentile(rgb, (2, 98), axis=(0, 1))
-    axes[0].imshow(np.clip((rgb - low) / np.maximum(high - low, 1e-6), 0, 1))
+    axes[0].imshow(_stretched(rgb))
     colours = ListedColormap([*classes.values(), UNLABELLED])
     norm = BoundaryNorm(np.arange(len(classes) + 2) - 0.5, colours.N)
     for axis, indices in zip(axes[1:], maps.values(), strict=True):
@@ -50,3 +50,65 @@ def plot_segmentation(
     if suptitle is not None:
         figure.suptitle(suptitle)
     return figure
+
+
+def plot_classification(
+    rgb: np.ndarray,
+    label: str,
+    prediction: str | None = None,
+    show_titles: bool = True,
+    suptitle: str | None = None,
+) -> Figure:
+    """Draw an image, titled with its class.
+
+    Args:
+        rgb: Image in any units, [height, width, 3]; stretched between its 2nd and 98th percentiles.
+        label: Name of the class.
+        prediction: Name of the class predicted, or None.
+        show_titles: Whether to title the image.
+        suptitle: Title of the figure.
+
+    Returns:
+        A figure that no pyplot state refers to.
+    """
+    figure = Figure(figsize=(4, 4.5), layout='constrained')
+    axis = figure.subplots()
+    axis.imshow(_stretched(rgb))
+    axis.set_axis_off()
+    if show_titles:
+        predicted = '' if prediction is None else f'\nPrediction: {prediction}'
+        axis.set_title(f'Label: {label}{predicted}')
+    if suptitle is not None:
+        figure.suptitle(suptitle)
+    return figure
+
+
+def composite(image: np.ndarray, bands: Sequence[str], rgb_bands: Sequence[str]) -> np.ndarray:
+    """Three channels of an image to look at.
+
+    Args:
+        image: Any units, NaN where there is no data, [bands, height, width].
+        bands: Names of its bands.
+        rgb_bands: Bands shown as red, green and blue; without them VV, VH and their difference are.
+
+    Returns:
+        An image of shape [height, width, 3], without NaN.
+
+    Raises:
+        RGBBandsMissingError: If the image has neither.
+    """
+    channels = dict(zip(bands, image, strict=True))
+    if set(rgb_bands) <= set(bands):
+        shown = np.stack([channels[band] for band in rgb_bands], axis=-1)
+    elif {'VV', 'VH'} <= set(bands):
+        vv, vh = channels['VV'], channels['VH']
+        shown = np.stack([vv, vh, vv - vh], axis=-1)
+    else:
+        raise RGBBandsMissingError
+    missing = np.isnan(shown)
+    return np.where(missing, np.where(missing, np.inf, shown).min(initial=0, axis=(0, 1)), shown)
+
+
+def _stretched(rgb: np.ndarray) -> np.ndarray:
+    low, high = np.percentile(rgb, (2, 98), axis=(0, 1))
+    return np.clip((rgb - low) / np.maximum(high - low, 1e-6), 0, 1)

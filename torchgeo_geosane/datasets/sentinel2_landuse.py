@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset, RGBBandsMissingError
 
+from torchgeo_geosane.datasets.chips import checked_bands
 from torchgeo_geosane.datasets.plotting import plot_segmentation
 from torchgeo_geosane.datasets.scene import IGNORE_INDEX, read_scene
-from torchgeo_geosane.errors import DataError, SensorError, did_you_mean
+from torchgeo_geosane.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,7 +85,7 @@ class Sentinel2LandUse(NonGeoDataset):
         """
         self.root = Path(root)
         self.split = split
-        self.bands = _checked(bands, self.all_bands)
+        self.bands = checked_bands(bands, self.all_bands)
         self.patch_size = patch_size
         self.transforms = transforms
         if not self.root.is_dir():
@@ -190,15 +191,6 @@ def split_columns(width: int, split: Split) -> slice:
         case 'test':
             return slice(width - test, width)
     raise DataError(f'unknown split {split!r}{did_you_mean(split, ["train", "val", "test"])}')
-
-
-def _checked(bands: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    for band in bands:
-        if band not in known:
-            raise SensorError(f'Sentinel-2 has no band {band!r}{did_you_mean(band, known)}')
-    if not bands or len(set(bands)) < len(bands):
-        raise SensorError(f'bands {list(bands)} are empty or name one twice: name each band once')
-    return tuple(bands)
 
 
 def _labelled_offsets(mask: np.ndarray, size: int) -> np.ndarray:
