@@ -1,7 +1,8 @@
 """Datasets in TorchGeo's manner."""
 
+from torchgeo_geosane.datasets.dfc2020 import DFC2020
 from torchgeo_geosane.datasets.scene import IGNORE_INDEX
 from torchgeo_geosane.datasets.sen1floods11 import Sen1Floods11
 from torchgeo_geosane.datasets.sentinel2_landuse import Sentinel2LandUse
 
-__all__ = ['IGNORE_INDEX', 'Sen1Floods11', 'Sentinel2LandUse']
+__all__ = ['DFC2020', 'IGNORE_INDEX', 'Sen1Floods11', 'Sentinel2LandUse']

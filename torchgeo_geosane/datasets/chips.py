@@ -15,7 +15,7 @@ from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
 from tqdm.auto import tqdm
 
 from torchgeo_geosane.datasets.plotting import composite, plot_classification, plot_segmentation
-from torchgeo_geosane.datasets.reading import Raster, read_image, read_mask
+from torchgeo_geosane.datasets.reading import Raster, check_files, holding, read_image, read_mask
 from torchgeo_geosane.datasets.scene import IGNORE_INDEX
 from torchgeo_geosane.errors import DataError, SensorError, did_you_mean
 
@@ -137,6 +137,14 @@ class ChipDataset(NonGeoDataset, ABC):
         """Read the bands, with NaN where there is no data."""
         return read_image(self._rasters(index), self.bands)
 
+    def _files(self, index: int) -> list[Path]:
+        """The files that a sample is read from."""
+        return [raster.path for raster in holding(self._rasters(index), self.bands)]
+
+    def _check_files(self, listed_in: Path) -> None:
+        """Check that the files of all samples exist."""
+        check_files((path for i in range(len(self)) for path in self._files(i)), listed_in)
+
     def _not_found(self) -> DatasetNotFoundError:
         """TorchGeo's error, with what it cannot know: how to obtain the data."""
         error = DatasetNotFoundError(self)
@@ -203,6 +211,9 @@ class SegmentationChips(ChipDataset):
     @abstractmethod
     def _mask_path(self, index: int) -> Path:
         """Return the file that holds the labels of a sample."""
+
+    def _files(self, index: int) -> list[Path]:
+        return [*super()._files(index), self._mask_path(index)]
 
     def _target(self, index: int, image: NDArray[np.float32]) -> dict[str, Tensor]:
         mask = read_mask(self._mask_path(index), self.legend, image.shape[1:])

@@ -57,7 +57,7 @@ def read_image(
         DataError: If a file is missing, damaged, has another number of bands than it should, or
             lies elsewhere than the others.
     """
-    needed = [raster for raster in rasters if not set(raster.bands).isdisjoint(bands)]
+    needed = holding(rasters, bands)
     with ExitStack() as stack:
         files = [stack.enter_context(_opened(raster)) for raster in needed]
         finest = max(files, key=lambda file: file.height * file.width)
@@ -108,22 +108,26 @@ def read_mask(path: Path, legend: Mapping[int, int], shape: tuple[int, ...]) -> 
     return mask
 
 
-def check_files(paths: Iterable[Path], listed_by: str) -> None:
+def holding(rasters: Iterable[Raster], bands: Iterable[str]) -> list[Raster]:
+    """The files that hold at least one of some bands."""
+    return [raster for raster in rasters if not set(raster.bands).isdisjoint(bands)]
+
+
+def check_files(paths: Iterable[Path], listed_in: Path) -> None:
     """Check that files exist.
 
     Args:
         paths: The files.
-        listed_by: What names them.
+        listed_in: The file or folder whose samples they belong to.
 
     Raises:
         DataError: If some do not exist; it says how many, and which is the first.
     """
     missing = [path for path in paths if not path.is_file()]
     if missing:
-        files = 'one file that does' if len(missing) == 1 else f'{len(missing)} files that do'
         raise DataError(
-            f'{listed_by} names {files} not exist, {missing[0]}: '
-            f'restore what is missing, or take it out of {listed_by}'
+            f'{len(missing)} files of the samples in {listed_in} do not exist, first {missing[0]}: '
+            f'restore them, or take their samples out of {listed_in}'
         )
 
 

@@ -15,7 +15,7 @@ from torchgeo_geosane.datasets.chips import (
     SegmentationChips,
     Transforms,
 )
-from torchgeo_geosane.datasets.reading import Raster, check_files
+from torchgeo_geosane.datasets.reading import Raster
 from torchgeo_geosane.datasets.scene import IGNORE_INDEX
 from torchgeo_geosane.errors import DataError, did_you_mean
 
@@ -137,14 +137,12 @@ class Sen1Floods11(SegmentationChips):
             raise self._not_found()
         if self.labels == 'hand':
             part = 'valid' if self.split == 'val' else self.split
-            listed_by = self.root / 'v1.1/splits/flood_handlabeled' / f'flood_{part}_data.csv'
-            self._names = _read_split(listed_by)
+            listed_in = self.root / 'v1.1/splits/flood_handlabeled' / f'flood_{part}_data.csv'
+            self._names = _read_split(listed_in)
         else:
-            listed_by = self._folder / self._layers.label
+            listed_in = self._folder / self._layers.label
             self._names = self._weak_names()
-        rasters = (raster for index in range(len(self)) for raster in self._rasters(index))
-        asked = [raster.path for raster in rasters if not set(raster.bands).isdisjoint(self.bands)]
-        check_files([*asked, *map(self._mask_path, range(len(self)))], str(listed_by))
+        self._check_files(listed_in)
 
     @property
     def _folder(self) -> Path:
