@@ -12,6 +12,7 @@ __all__ = [
     'SensorError',
     'SpecError',
     'TokenError',
+    'TransformError',
     'did_you_mean',
 ]
 
@@ -38,3 +39,7 @@ class CacheError(GeoSANEError):
 
 class DataError(GeoSANEError):
     """Imagery or labels are missing, damaged, or contradict each other."""
+
+
+class TransformError(GeoSANEError, ValueError):
+    """A transform is asked for what it cannot do, or does not fit its input."""
