@@ -67,7 +67,8 @@ def timm_config(provenance: Provenance) -> dict[str, Any]:
     sensor = get_sensor(provenance.sensor)
     mean, std = normalisation(sensor)
     declared = timm.get_pretrained_cfg(architecture) or PretrainedCfg()
-    stems = tuple(tensor.removesuffix('.weight') for tensor in provenance.stem.tensors)
+    stems = [tensor.removesuffix('.weight') for tensor in provenance.stem.tensors]
+    first_conv: Any = stems[0] if len(stems) == 1 else stems
     config: Any = dataclasses.replace(
         declared,
         input_size=_channels(declared.input_size, sensor),
@@ -76,7 +77,7 @@ def timm_config(provenance: Provenance) -> dict[str, Any]:
         mean=mean,
         std=std,
         num_classes=0,
-        first_conv=stems[0] if len(stems) == 1 else stems,
+        first_conv=first_conv,
         # What follows was said of timm's own file.
         custom_load=False,
         tag=None,

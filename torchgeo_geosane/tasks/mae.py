@@ -3,7 +3,8 @@
 from functools import partial
 from unittest.mock import patch
 
-from torchgeo.tasks import MAE, mae
+from lightly.models.modules import MaskedVisionTransformerTIMM
+from torchgeo.tasks import MAE
 
 
 class MAETask(MAE):
@@ -20,9 +21,9 @@ class MAETask(MAE):
             super().configure_models()
             return
         untouched = partial(
-            mae.MaskedVisionTransformerTIMM,
+            MaskedVisionTransformerTIMM,
             weight_initialization='skip',
             pos_embed_initialization='skip',
         )
-        with patch.object(mae, 'MaskedVisionTransformerTIMM', untouched):
+        with patch('torchgeo.tasks.mae.MaskedVisionTransformerTIMM', untouched):
             super().configure_models()
