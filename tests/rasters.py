@@ -1,12 +1,15 @@
 """Rasters for tests: miniatures of data sets, plausible values, and damage."""
 
 import importlib.util
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
 
 Miniature = Callable[[str], Path]
@@ -26,27 +29,34 @@ def write_miniature(name: str, root: Path, **options: object) -> Path:
     return root
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Say nothing of rasters without georeference: photographs have none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        yield
+
+
 def write_raster(path: Path, values: NDArray[np.generic], **profile: object) -> None:
     """Write values of shape [bands, height, width] or [height, width] as GeoTIFF, or as JPEG."""
     values = values if values.ndim == 3 else values[None]
     path.parent.mkdir(parents=True, exist_ok=True)
     profile = {'driver': 'JPEG' if path.suffix == '.jpg' else 'GTiff', **profile}
     bands, height, width = values.shape
-    with rasterio.open(
-        path, 'w', count=bands, height=height, width=width, dtype=values.dtype.name, **profile
-    ) as raster:
+    shape = {'count': bands, 'height': height, 'width': width, 'dtype': values.dtype.name}
+    with quiet(), rasterio.open(path, 'w', **shape, **profile) as raster:
         raster.write(values)
 
 
 def read_raster(path: Path) -> NDArray[np.generic]:
     """Read all bands of a file."""
-    with rasterio.open(path) as raster:
+    with quiet(), rasterio.open(path) as raster:
         return raster.read()
 
 
 def change(path: Path, values: NDArray[np.generic] | None = None, **profile: object) -> None:
     """Write a raster again with other values or another profile."""
-    with rasterio.open(path) as raster:
+    with quiet(), rasterio.open(path) as raster:
         kept = {
             key: raster.profile[key] for key in ('crs', 'transform', 'nodata') if key not in profile
         }

@@ -1,6 +1,7 @@
 """Rasters of a chip: one file or many, bands as asked for, no data as NaN, labels by a legend."""
 
 import math
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,7 +13,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.errors import NotGeoreferencedWarning, WindowError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -47,7 +48,7 @@ def read_image(
     Args:
         rasters: Files that hold the bands.
         bands: Bands in the order wanted.
-        window: Part of the finest grid, in pixels; None reads everything.
+        window: Part of the finest grid, in whole pixels, clipped to it; None reads everything.
 
     Returns:
         Values in the files' own units, [bands, height, width]; NaN where they are not finite, and
@@ -55,7 +56,7 @@ def read_image(
 
     Raises:
         DataError: If a file is missing, damaged, has another number of bands than it should, or
-            lies elsewhere than the others.
+            lies elsewhere than the others, or if the window lies beside them.
     """
     needed = holding(rasters, bands)
     with ExitStack() as stack:
@@ -63,7 +64,7 @@ def read_image(
         finest = max(files, key=lambda file: file.height * file.width)
         for file in files:
             _check_same_grid(file, finest)
-        window = window or Window(0, 0, finest.width, finest.height)
+        window = _clipped(window, finest)
         image = np.empty((len(bands), window.height, window.width), np.float32)
         for raster, file in zip(needed, files, strict=True):
             rows = [row for row, band in enumerate(bands) if band in raster.bands]
@@ -113,7 +114,7 @@ def holding(rasters: Iterable[Raster], bands: Iterable[str]) -> list[Raster]:
     return [raster for raster in rasters if not set(raster.bands).isdisjoint(bands)]
 
 
-def check_files(paths: Iterable[Path], listed_in: Path) -> None:
+def check_files(paths: Iterable[str | Path], listed_in: Path) -> None:
     """Check that files exist.
 
     Args:
@@ -123,7 +124,7 @@ def check_files(paths: Iterable[Path], listed_in: Path) -> None:
     Raises:
         DataError: If some do not exist; it says how many, and which is the first.
     """
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in paths if not os.path.isfile(path)]
     if missing:
         raise DataError(
             f'{len(missing)} files of the samples in {listed_in} do not exist, first {missing[0]}: '
@@ -147,6 +148,17 @@ def _opened(raster: Raster) -> Iterator[DatasetReader]:
                 f'({", ".join(raster.bands)}): restore the file'
             )
         yield file
+
+
+def _clipped(window: Window | None, file: DatasetReader) -> Window:
+    whole = Window(0, 0, file.width, file.height)
+    try:
+        return whole if window is None else window.intersection(whole)
+    except WindowError as error:
+        raise DataError(
+            f'{window} lies beside {file.name}, which has {_size(file.shape)} pixels: '
+            'correct the window, or restore the file'
+        ) from error
 
 
 def _check_same_grid(file: DatasetReader, finest: DatasetReader) -> None:

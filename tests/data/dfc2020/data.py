@@ -18,9 +18,10 @@ def main(root: Path, size: int = 32) -> None:
     generator = np.random.default_rng(1)
     for part, (scene, patches) in PARTS.items():
         for number in range(patches):
-            for sensor, values in patch(generator, size, corners=number == 0).items():
-                if part == 'test' and number == 1 and sensor == 'dfc':
-                    values = np.where(values % 2, 3, 8).astype(np.int32)
+            layers = patch(generator, size, corners=number == 0)
+            if part == 'test' and number == 1:
+                layers['dfc'] = np.where(layers['dfc'] % 2, 3, 8).astype(np.int32)
+            for sensor, values in layers.items():
                 folder = root / f'ROIs0000_{part}' / f'{sensor}_{scene}'
                 write_raster(folder / f'ROIs0000_{part}_{sensor}_0_p{number}.tif', values, **UTM)
 
