@@ -1,6 +1,7 @@
 """Datasets in TorchGeo's manner."""
 
 from torchgeo_geosane.datasets.dfc2020 import DFC2020
+from torchgeo_geosane.datasets.fmow import FMoW
 from torchgeo_geosane.datasets.scene import IGNORE_INDEX
 from torchgeo_geosane.datasets.sen1floods11 import Sen1Floods11
 from torchgeo_geosane.datasets.sen12flood import SEN12Flood
@@ -9,6 +10,7 @@ from torchgeo_geosane.datasets.sentinel2_landuse import Sentinel2LandUse
 __all__ = [
     'DFC2020',
     'IGNORE_INDEX',
+    'FMoW',
     'SEN12Flood',
     'Sen1Floods11',
     'Sentinel2LandUse',
