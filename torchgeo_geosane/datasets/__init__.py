@@ -2,6 +2,7 @@
 
 from torchgeo_geosane.datasets.dfc2020 import DFC2020
 from torchgeo_geosane.datasets.fmow import FMoW
+from torchgeo_geosane.datasets.fmow_sentinel import FMoWSentinel
 from torchgeo_geosane.datasets.scene import IGNORE_INDEX
 from torchgeo_geosane.datasets.sen1floods11 import Sen1Floods11
 from torchgeo_geosane.datasets.sen12flood import SEN12Flood
@@ -11,6 +12,7 @@ __all__ = [
     'DFC2020',
     'IGNORE_INDEX',
     'FMoW',
+    'FMoWSentinel',
     'SEN12Flood',
     'Sen1Floods11',
     'Sentinel2LandUse',
