@@ -1,5 +1,6 @@
 """Datasets in TorchGeo's manner."""
 
+from torchgeo_geosane.datasets.california_wildfires import CaliforniaWildfires
 from torchgeo_geosane.datasets.dfc2020 import DFC2020
 from torchgeo_geosane.datasets.fmow import FMoW
 from torchgeo_geosane.datasets.fmow_sentinel import FMoWSentinel
@@ -11,6 +12,7 @@ from torchgeo_geosane.datasets.sentinel2_landuse import Sentinel2LandUse
 __all__ = [
     'DFC2020',
     'IGNORE_INDEX',
+    'CaliforniaWildfires',
     'FMoW',
     'FMoWSentinel',
     'SEN12Flood',
