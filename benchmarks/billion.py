@@ -36,10 +36,13 @@ dict, except the cache.
 | of them generated | {generated:,} |
 | result | {result:.2f} GB |
 | memory before (Python, torch, timm) | {before:.2f} GB |
-| most memory of our own while generating (not backed by a file) | {peak:.2f} GB |
-| beyond the result and what was there before | {added:.3f} GB |
-| largest resident set, the mapped pages of prompt and libraries counted in | {resident:.2f} GB |
+| most memory while generating | {peak:.2f} GB |
+| beyond the result and what was there before | {added:.2f} GB |
+| largest resident set | {resident:.2f} GB |
 | CPU seconds (wall seconds) | {cpu:.0f} ({wall:.0f}) |
+
+*Memory* is anonymous memory, which cannot be dropped. The resident set counts also the pages of the mapped
+prompt and libraries, which the system drops when it needs room.
 """
 
 
@@ -60,6 +63,11 @@ def write_prompt(path: Path, architecture: str) -> None:
             file.write(block[: end - start])
 
 
+def gigabytes(field: str) -> float:
+    """One of the memory figures of this process, in GB of 10**9 bytes."""
+    return memory(field) * 2**20 / 1e9
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('-a', '--architecture', default='vit_giant_patch14_224')
@@ -77,14 +85,15 @@ def main() -> None:
             arguments.foundry,
             precision=arguments.precision,
         )
-        before = memory('RssAnon')
+        before = gigabytes('RssAnon')
         with peak_memory() as peak:
             cpu, wall = time.process_time(), time.perf_counter()
             generated = create(spec, [0], progress=True)[0]
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        resident = memory('VmHWM') / 1024
+        resident = gigabytes('VmHWM')
     tensors, coverage = generated.tensors, generated.provenance.coverage
-    result = sum(tensor.nbytes for tensor in tensors.values()) / 2**20
+    result = sum(tensor.nbytes for tensor in tensors.values()) / 1e9
+    highest = peak[0] * 2**20 / 1e9
     report = TEXT.format(
         architecture=arguments.architecture,
         foundry=arguments.foundry,
@@ -92,17 +101,17 @@ def main() -> None:
         machine=machine(),
         numbers=sum(tensor.numel() for tensor in tensors.values()),
         generated=sum(tensors[n].numel() for n, kind in coverage.items() if kind == 'generated'),
-        result=result / 1024,
-        before=before / 1024,
-        peak=peak[0] / 1024,
-        added=(peak[0] - before - result) / 1024,
+        result=result,
+        before=before,
+        peak=highest,
+        added=highest - before - result,
         resident=resident,
         cpu=cpu,
         wall=wall,
     )
     arguments.out.write_text(report)
     print(report)
-    if resident > LIMIT_GB:
+    if highest > LIMIT_GB:
         raise SystemExit(f'more than {LIMIT_GB} GB')
 
 

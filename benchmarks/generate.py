@@ -5,19 +5,18 @@
 
 Prompts are random weights in a file and the foundry is randomly initialised (its values do not
 change its cost), so nothing is downloaded. Every case runs in a process of its own, and a plain
-GEMM of the same shapes is timed before and after it: on a busy machine compare the ratios.
+GEMM of the same shapes is timed before and after it: on a busy machine compare the ratios. At the
+end, what bfloat16 changes in latents and weights.
 """
 
 import argparse
 import ctypes
 import gc
 import json
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -26,7 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from gemm import flops, gemm_seconds, wait
+from measure import machine, memory, peak_memory
+from precision import differences
 from safetensors.torch import save_file
 
 from torchgeo_geosane.architectures import initialise
@@ -37,14 +38,13 @@ from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.layout import Layout
 from torchgeo_geosane.foundry.sampling import KDE
 from torchgeo_geosane.foundry.tokens import TokenReader, TokenWriter
-from torchgeo_geosane.foundry.windows import plan_windows
 from torchgeo_geosane.generate import create
 from torchgeo_geosane.spec import Spec
 
 ARCHITECTURES = [
+    'mobilenetv2_100',
     'resnet18',
     'resnet50',
-    'mobilenetv2_100',
     'vit_base_patch16_224',
     'vit_large_patch16_224',
 ]
@@ -68,8 +68,8 @@ HEADER = """# The cost of generating weights
 Written by `python benchmarks/generate.py`. Foundry: d {d}, {heads} heads, {layers}+{layers} layers,
 latent {latent}, randomly initialised; one prompt (random weights in a safetensors file), KDE, one
 candidate; everything from the spec to the verified state dict, except the cache. Seconds are CPU
-seconds (on a GPU: seconds), mean ± spread (largest minus smallest) over {runs} run(s), wall seconds
-in brackets. *Other* is everything but the encode and decode passes, as a share of all. *GEMM* is the
+seconds (on a GPU: seconds), mean ± spread (largest minus smallest) over the runs, wall seconds in
+brackets. *Other* is everything but the encode and decode passes, as a share of all. *GEMM* is the
 share of the rate of plain matrix products of the same shapes (linear maps and attention), timed
 in the same process before and after. *Added* is the largest memory (anonymous resident set)
 beyond foundry and result, in MB and as a share of the result.
@@ -78,54 +78,10 @@ beyond foundry and result, in MB and as a share of the result.
 
 """
 COLUMNS = [
-    'architecture', 'precision', 'tokens', 'CPU s (wall s)', 'encode', 'decode', 'read', 'sample',
-    'write', 'positions', 'other', 'GFLOP/s, plain GEMM', 'GEMM', 'added MB', 'of the result',
+    'architecture', 'precision', 'tokens', 'runs', 'CPU s (wall s)', 'encode', 'decode', 'read',
+    'sample', 'write', 'positions', 'other', 'GFLOP/s, plain GEMM', 'GEMM', 'added MB',
+    'of the result',
 ]  # fmt: skip
-
-
-def products(config: FoundryConfig, n_tokens: int) -> list[tuple[int, int, int, int, int]]:
-    """The matrix products that generating takes: (how often, batch, m, k, n)."""
-    windows = plan_windows(n_tokens, config.window, config.halo)
-    times, m = len(windows), windows[0].stop - windows[0].start
-    d, blocks, head = config.d_model, 2 * config.num_layers * times, config.d_model // config.nhead
-    return [
-        (2 * times, 1, m, config.token_size, d),
-        (2 * times, 1, m, d, config.latent_dim),
-        (blocks, 1, m, d, 3 * d),
-        (blocks, 1, m, d, d),
-        (2 * blocks, 1, m, d, 4 * d),
-        (blocks, config.nhead, m, head, m),
-        (blocks, config.nhead, m, m, head),
-    ]
-
-
-def gemm_seconds(config: FoundryConfig, n_tokens: int, dtype: torch.dtype, device: str) -> float:
-    """CPU seconds (seconds on a GPU) that the products alone would take at their plain rate."""
-    total = 0.0
-    clock = time.process_time if device == 'cpu' else time.perf_counter
-    for times, batch, m, k, n in products(config, n_tokens):
-        a = torch.randn(batch, m, k, dtype=dtype, device=device)
-        b = torch.randn(batch, n, k, dtype=dtype, device=device)
-        run: Callable[[], torch.Tensor] = (
-            (lambda a=a[0], b=b[0]: F.linear(a, b))
-            if batch == 1
-            else (lambda a=a, b=b: torch.bmm(a, b.mT))
-        )
-        run()
-        seconds = []
-        for _ in range(8):
-            _wait(device)
-            start = clock()
-            run()
-            _wait(device)
-            seconds.append(clock() - start)
-        total += times * statistics.median(seconds)
-    return total
-
-
-def _wait(device: str) -> None:
-    if device != 'cpu':
-        torch.cuda.synchronize()
 
 
 @contextmanager
@@ -137,10 +93,10 @@ def stage_timers(device: str) -> Iterator[dict[str, float]]:
 
     def timed(stage: str) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            _wait(device)
+            wait(device)
             start = clock()
             result = originals[stage](*args, **kwargs)
-            _wait(device)
+            wait(device)
             seconds[stage] += clock() - start
             return result
 
@@ -155,33 +111,6 @@ def stage_timers(device: str) -> Iterator[dict[str, float]]:
             setattr(owner, name, originals[stage])
 
 
-def anonymous_memory() -> float:
-    """MB of memory of this process that no file backs."""
-    for line in Path('/proc/self/status').read_text().splitlines():
-        if line.startswith('RssAnon:'):
-            return int(line.split()[1]) / 1024
-    raise SystemExit('this benchmark measures memory on Linux only')
-
-
-@contextmanager
-def peak_memory() -> Iterator[list[float]]:
-    """The largest anonymous memory while the block runs, every 5 ms; the list's only entry."""
-    peak = [anonymous_memory()]
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.005):
-            peak[0] = max(peak[0], anonymous_memory())
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        thread.join()
-
-
 def case(spec: Spec, config: FoundryConfig, device: str) -> dict[str, Any]:
     """Generate once, measured."""
     dtype = getattr(torch, spec.precision)
@@ -191,7 +120,7 @@ def case(spec: Spec, config: FoundryConfig, device: str) -> dict[str, Any]:
     gemm = [gemm_seconds(config, 100_000, dtype, device)]
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)  # What was freed and kept would hide what is added.
-    before = anonymous_memory()
+    before = memory('RssAnon')
     with peak_memory() as peak, stage_timers(device) as stages:
         cpu, wall = time.process_time(), time.perf_counter()
         generated = create(spec, [0], device=device)[0]
@@ -218,10 +147,6 @@ def case(spec: Spec, config: FoundryConfig, device: str) -> dict[str, Any]:
     }
 
 
-def flops(config: FoundryConfig, n_tokens: int) -> float:
-    return sum(2.0 * t * b * m * k * n for t, b, m, k, n in products(config, n_tokens))
-
-
 def count_tokens(generated: Generated, config: FoundryConfig) -> int:
     shapes = {
         name: tuple(tensor.shape)
@@ -233,15 +158,16 @@ def count_tokens(generated: Generated, config: FoundryConfig) -> int:
 
 def row(architecture: str, precision: str, runs: list[dict[str, Any]]) -> str:
     def mean(name: str) -> float:
-        return statistics.mean(run[name] for run in runs)
+        return float(statistics.mean(run[name] for run in runs))
 
     spread = max(run['cpu'] for run in runs) - min(run['cpu'] for run in runs)
     cells = [
         architecture,
         precision,
         f'{runs[0]["tokens"]:,}',
+        str(len(runs)),
         f'{mean("cpu"):.1f} ± {spread:.1f} ({mean("wall"):.1f})',
-        *(f'{mean(column):.2f}' for column in COLUMNS[4:10]),
+        *(f'{mean(column):.2f}' for column in COLUMNS[5:11]),
         f'{mean("other"):.1%}',
         f'{mean("gemm_rate"):.0f}',
         f'{mean("gemm_share"):.0%}',
@@ -251,16 +177,14 @@ def row(architecture: str, precision: str, runs: list[dict[str, Any]]) -> str:
     return '| ' + ' | '.join(cells) + ' |\n'
 
 
-def machine(device: str) -> str:
-    processor = platform.processor() or platform.machine()
-    info = Path('/proc/cpuinfo')
-    if info.exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith('model name')]
-        processor = names[0].split(':')[1].strip() if names else processor
-    threads = torch.get_num_threads()
-    name = torch.cuda.get_device_name() if device != 'cpu' else f'{processor}, {threads} thread(s)'
-    versions = f'Python {platform.python_version()}, torch {torch.__version__}'
-    return f'Device: {name}. {versions}, {time.strftime("%Y-%m-%d")}.'
+def repeat(command: list[str], times: int, enough: float) -> list[dict[str, Any]]:
+    """Run a case several times, each in a process of its own; at least once."""
+    start = time.perf_counter()
+    runs: list[dict[str, Any]] = []
+    while not runs or (len(runs) < times and time.perf_counter() - start < enough):
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+        runs.append(json.loads(done.stdout))
+    return runs
 
 
 def main() -> None:
@@ -269,6 +193,8 @@ def main() -> None:
     parser.add_argument('--precision', nargs='+', default=['float32', 'bfloat16'])
     parser.add_argument('--foundry', choices=list(FOUNDRIES), default='small')
     parser.add_argument('--runs', type=int, default=3)
+    parser.add_argument('--enough', type=float, default=600, metavar='SECONDS',
+                        help='no further run of a case that has taken so long')  # fmt: skip
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--out', type=Path, default=REPORT)
     parser.add_argument('--case', help=argparse.SUPPRESS)
@@ -282,11 +208,9 @@ def main() -> None:
         heads=config.nhead,
         layers=config.num_layers,
         latent=config.latent_dim,
-        runs=arguments.runs,
         machine=machine(arguments.device),
     )
     report += '| ' + ' | '.join(COLUMNS) + ' |\n' + '|---' * len(COLUMNS) + '|\n'
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         foundry, prompt = Path(folder, 'foundry.safetensors'), Path(folder, 'prompt.safetensors')
         checkpoint.save(foundry, WeightAutoencoder(config), {})
@@ -297,14 +221,14 @@ def main() -> None:
                 spec = Spec(architecture, 'rgb', prompts, str(foundry), precision=precision)
                 command = [sys.executable, __file__, '--case', spec.url]
                 command += ['--foundry', arguments.foundry, '--device', arguments.device]
-                runs = [
-                    json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-                    for _ in range(arguments.runs)
-                ]
+                runs = repeat(command, arguments.runs, arguments.enough)
                 report += row(architecture, precision, runs)
                 print(report.splitlines()[-1], flush=True)
                 # After each case, so that an interrupted benchmark leaves what it has.
                 arguments.out.write_text(report)
+        if len(arguments.precision) > 1:
+            report += differences(str(foundry), arguments.device)
+            arguments.out.write_text(report)
 
 
 if __name__ == '__main__':
