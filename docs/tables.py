@@ -8,6 +8,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from torchgeo_geosane import datasets as imagery
+from torchgeo_geosane.datasets.chips import ChipDataset
 from torchgeo_geosane.foundry.sampling import SAMPLERS
 from torchgeo_geosane.prompts import Prompt, list_prompts, resolve_prompt
 from torchgeo_geosane.providers.catalog import ARCHITECTURES, Entry, catalogue
@@ -122,8 +124,30 @@ def samplers() -> str:
     )
 
 
+def datasets() -> str:
+    """Every data set of chips: what it holds, in which units and parts, and how to obtain it."""
+    found = (getattr(imagery, name) for name in imagery.__all__)
+    return _table(
+        ['data set', 'bands and units', 'classes', 'splits', 'how to obtain, licence'],
+        [
+            [
+                f'{{py:class}}`~{data.__module__}.{data.__name__}`',
+                '<br>'.join(
+                    f'{" ".join(band for band in data.all_bands if data.units[band] == unit)}: {unit}'
+                    for unit in dict.fromkeys(data.units.values())
+                ),
+                ', '.join(data.classes) if len(data.classes) < 12 else f'{len(data.classes)}',
+                ', '.join(f'`{split}`' for split in data.splits),
+                data.source,
+            ]
+            for data in found
+            if isinstance(data, type) and issubclass(data, ChipDataset)
+        ],
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
-    table.__name__: table for table in (names, weights, sensors, bands, prompts, samplers)
+    table.__name__: table for table in (names, weights, sensors, bands, prompts, samplers, datasets)
 }
 
 

@@ -27,8 +27,8 @@ Transforms = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
 DB, LINEAR = 'dB', 'linear power'
 TOA, SURFACE = 'TOA reflectance x 10000', 'surface reflectance x 10000'
-FILL: Mapping[str, float] = {DB: -25.0}
-"""What stands for no data, by unit: about Sentinel-1's noise floor in dB, since 0 dB is bright; else 0."""
+FILL: Mapping[str, float] = {DB: -25.0, LINEAR: 10**-2.5}
+"""What stands for no data: for radar about Sentinel-1's noise floor, since 0 dB is bright; else 0."""
 
 SENTINEL1 = ('VV', 'VH')
 SENTINEL2 = (

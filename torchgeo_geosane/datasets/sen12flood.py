@@ -107,7 +107,8 @@ class SEN12Flood(ClassificationChips):
             transforms: Applied to each sample.
             download: Has no effect; the error says how to obtain the data.
             checksum: Read every file once, to find damaged ones now; no checksums are published.
-            nodata: ``'fill'`` puts 0 where there is no data, ``'nan'`` NaN.
+            nodata: ``'fill'`` puts a power of 10^-2.5 (-25 dB) and reflectance 0 where there is no
+                data, ``'nan'`` NaN.
 
         Raises:
             DatasetNotFoundError: If ``root`` does not hold the dataset.
