@@ -1,5 +1,6 @@
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,7 +8,6 @@ import torch
 from torchgeo_geosane.collection import TrainedModel
 from torchgeo_geosane.collection.collect import SOURCES
 from torchgeo_geosane.foundry.config import FoundryConfig
-from torchgeo_geosane.foundry.source import StateDictSource
 from torchgeo_geosane.training import CollectionConfig, OpenedModel, OptimisationConfig
 
 
@@ -26,23 +26,25 @@ def toy_state(seed: int) -> dict[str, torch.Tensor]:
 
 @dataclasses.dataclass(frozen=True)
 class ToySource:
-    """Three small models in memory."""
+    """Three small models in a folder."""
 
+    folder: Path
     name: str = 'toy'
 
     def models(self):
         for seed, label in enumerate('abc'):
+            path = self.folder / f'{label}.pt'
+            torch.save(toy_state(seed), path)
             yield TrainedModel(
                 name=f'toy/{label}',
                 package='toy',
                 version='1',
-                file=label,
-                sha256=str(seed) * 64,
+                file=path.name,
+                sha256=None,
                 modality='general',
                 task='none',
                 licence='MIT',
-                architecture=None,
-                load=lambda seed=seed: StateDictSource(toy_state(seed)),
+                fetch=lambda path=path: path,
             )
 
 
@@ -63,8 +65,13 @@ def foundry() -> FoundryConfig:
 
 
 @pytest.fixture
-def collection(monkeypatch) -> CollectionConfig:
-    monkeypatch.setitem(SOURCES, 'toy', ToySource())
+def toys(tmp_path_factory) -> ToySource:
+    return ToySource(tmp_path_factory.mktemp('toys'))
+
+
+@pytest.fixture
+def collection(monkeypatch, toys) -> CollectionConfig:
+    monkeypatch.setitem(SOURCES, 'toy', toys)
     return CollectionConfig(sources=('toy',), held_out=('toy/c',))
 
 
@@ -82,5 +89,5 @@ def optimisation() -> OptimisationConfig:
 
 
 @pytest.fixture
-def models(foundry) -> list[OpenedModel]:
-    return [OpenedModel.open(model, foundry, held_out=False) for model in ToySource().models()]
+def models(foundry, toys) -> list[OpenedModel]:
+    return [OpenedModel.open(model, foundry, held_out=False) for model in toys.models()]

@@ -1,7 +1,8 @@
 """Collections: the trained models a foundry learns from, and the manifest that names them.
 
-A source lists models with their origin and licence, and opens their tensors on demand. The first
-sources are Python packages with weights inside; nothing of them is imported.
+A source lists models with their origin and licence, and opens their tensors on demand: Python
+packages with weights inside, folders, TorchGeo, timm and the Hugging Face Hub. ``gather`` puts a
+collection together and writes its manifest.
 """
 
 from torchgeo_geosane.collection.base import CollectionError, ModelSource, TrainedModel

@@ -1,20 +1,23 @@
 """What every model of a collection is, and what every source of such models does."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Literal, NoReturn, Protocol
 
-from torchgeo_geosane.errors import GeoSANEError
+from torchgeo_geosane.errors import GeoSANEError, TokenError
 from torchgeo_geosane.foundry.source import TensorSource
+from torchgeo_geosane.prompts.weights_file import open_file
 
-Modality = Literal['optical', 'sar', 'general']
+Modality = Literal['optical', 'sar', 'optical and sar', 'general']
 
 
 class CollectionError(GeoSANEError):
     """A model of a collection cannot be found or read, or is not the one that was named."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainedModel:
     """One trained model, described without reading its tensors.
 
@@ -23,32 +26,53 @@ class TrainedModel:
         package: Where it comes from, as its ecosystem names it (a distribution, a repository).
         version: Version or revision of the package.
         file: Path inside the package.
-        sha256: Hash of that file, in hexadecimal.
+        sha256: Hash of that file, in hexadecimal; None where it is known only once it is here.
         modality: What the model sees.
         task: What it was trained for, in a few words.
-        licence: SPDX identifier.
+        licence: SPDX identifier, or the licence's own name; None where none is stated.
         architecture: What it is, as far as known.
-        load: Reads the tensors; :meth:`open` calls it.
+        size: Bytes of the file, where that is known before it is here.
+        fetch: Brings the file here, if need be, and says where it lies.
     """
 
     name: str
     package: str
     version: str
     file: str
-    sha256: str
+    sha256: str | None
     modality: Modality
     task: str
-    licence: str
-    architecture: str | None
-    load: Callable[[], TensorSource] = field(repr=False, compare=False)
+    licence: str | None
+    architecture: str | None = None
+    size: int | None = None
+    fetch: Callable[[], Path] = field(repr=False, compare=False)
 
-    def open(self) -> TensorSource:
-        """The model's tensors.
+    def locate(self) -> tuple[Path, str]:
+        """The file, fetched if need be, and its sha256.
 
         Raises:
-            CollectionError: If the file is missing, unreadable, or has another ``sha256``.
+            CollectionError: If it cannot be had or read, or has another ``sha256``.
         """
-        return self.load()
+        path = self.fetch()
+        try:
+            with path.open('rb') as stream:
+                found = hashlib.file_digest(stream, 'sha256').hexdigest()
+        except OSError as error:
+            raise CollectionError(f'{self.name!r} cannot be read: {error}') from error
+        if self.sha256 not in (None, found):
+            raise CollectionError(
+                f'{path} is not the file that the collection names: its sha256 is {found}, '
+                f'expected {self.sha256} (another version, or damaged); get it anew'
+            )
+        return path, found
+
+    def open(self) -> TensorSource:
+        """The model's tensors, lazily read.
+
+        Raises:
+            CollectionError: If the file cannot be had, is unreadable, or has another ``sha256``.
+        """
+        return open_weights(self.locate()[0])
 
 
 class ModelSource(Protocol):
@@ -56,11 +80,42 @@ class ModelSource(Protocol):
 
     @property
     def name(self) -> str:
-        """The name under which a configuration asks for this source."""
+        """The name of the source: the first part of its models' names."""
 
     def models(self) -> Iterator[TrainedModel]:
-        """The source's models, in a fixed order.
+        """The source's models, in a fixed order; a model that cannot be had says so when fetched.
 
         Raises:
             CollectionError: If the source is not there; the message says how to get it.
         """
+
+
+def open_weights(path: Path) -> TensorSource:
+    """A file's tensors, lazily read; untrusted files stay data.
+
+    Raises:
+        CollectionError: If the file is missing, empty or damaged, or holds more than tensors.
+    """
+    try:
+        return open_file(path)
+    except TokenError as error:
+        raise CollectionError(str(error)) from error
+
+
+def unavailable(name: str, package: str, reason: str, licence: str | None = None) -> TrainedModel:
+    """A model that is known of but cannot be had: so it is listed, with the reason."""
+
+    def refuse() -> NoReturn:
+        raise CollectionError(reason)
+
+    return TrainedModel(
+        name=name,
+        package=package,
+        version='',
+        file='',
+        sha256=None,
+        modality='general',
+        task='unknown',
+        licence=licence,
+        fetch=refuse,
+    )

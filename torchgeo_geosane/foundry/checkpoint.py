@@ -9,7 +9,6 @@ memory-mapped, so an optimizer state of many gigabytes never enters memory.
 import hashlib
 import json
 import os
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,9 @@ from torch import Tensor
 
 from torchgeo_geosane.foundry.autoencoder import SinusoidalPositions, WeightAutoencoder
 from torchgeo_geosane.foundry.config import FoundryConfig
-from torchgeo_geosane.foundry.errors import FoundryError
+from torchgeo_geosane.foundry.errors import FoundryError, TokenError
 from torchgeo_geosane.foundry.infer import config_from_params, infer_sizes, params_from_config
+from torchgeo_geosane.foundry.pickles import read_pickle
 from torchgeo_geosane.foundry.source import all_finite
 
 FORMAT = 'torchgeo-geosane foundry 1'
@@ -182,14 +182,9 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Tensor], dict[str, str]]
 
 def _read_pickle(path: Path) -> tuple[Mapping[str, Tensor], dict[str, str]]:
     try:
-        content = torch.load(path, map_location='cpu', mmap=True, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise FoundryError(
-            f'{path} holds more than tensors and was not opened, '
-            f'because unpickling it could run code: {error}'
-        ) from error
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
-        raise FoundryError(f'{path} is truncated or not a torch checkpoint: {error}') from error
+        content = read_pickle(path)
+    except TokenError as error:
+        raise FoundryError(str(error)) from error
     model = content.get('model') if isinstance(content, dict) else None
     if not isinstance(model, dict) or not model:
         held = sorted(content) if isinstance(content, dict) else type(content).__name__

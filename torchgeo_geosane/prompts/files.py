@@ -1,31 +1,18 @@
-"""Prompts from files: ``file:<path>[@<sensor>]`` to safetensors, .pth, .pt, a Lightning checkpoint."""
+"""Prompts from files: ``file:<path>[@<sensor>]`` to safetensors, .pth, .pt, .ckpt, .onnx."""
 
 import hashlib
-import pickle
-import zipfile
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
 
 from torchgeo_geosane.architectures import target_shapes
 from torchgeo_geosane.errors import PromptError, TokenError
-from torchgeo_geosane.foundry.source import (
-    RenamedSource,
-    SafetensorsSource,
-    StateDictSource,
-    TensorSource,
-)
+from torchgeo_geosane.foundry.source import RenamedSource, TensorSource
 from torchgeo_geosane.prompts.base import Prompt
+from torchgeo_geosane.prompts.weights_file import open_file
 from torchgeo_geosane.sensors import Sensor, get_sensor, sensors_with
 from torchgeo_geosane.stem import find_stems
-
-# Where trainers put the state dict inside a checkpoint.
-_CONTAINERS = ('state_dict', 'model', 'model_state_dict')
 
 
 def resolve(path: str, architecture: str, sensor: Sensor) -> Prompt:
@@ -86,7 +73,10 @@ def open_weights(path: Path, architecture: str) -> TensorSource:
     Raises:
         PromptError: If the file cannot be read safely, or holds none of the tensors.
     """
-    source = _open(path)
+    try:
+        source = open_file(path)
+    except TokenError as error:
+        raise PromptError(str(error)) from error
     names = source.names()
     wanted = target_shapes(architecture, 3).keys()
     prefix = _prefix(names, wanted)
@@ -99,39 +89,6 @@ def open_weights(path: Path, architecture: str) -> TensorSource:
     return RenamedSource(
         source, {name: prefix + name for name in wanted if prefix + name in present}
     )
-
-
-def _open(path: Path) -> TensorSource:
-    if path.suffix == '.safetensors':
-        try:
-            return SafetensorsSource(path)
-        except TokenError as error:
-            raise PromptError(str(error)) from error
-    return StateDictSource(_tensors(_unpickle(path)))
-
-
-def _unpickle(path: Path) -> Any:
-    try:
-        # Only zip archives, the format since torch 1.6, can be mapped.
-        mmap = zipfile.is_zipfile(path)
-        return torch.load(path, map_location='cpu', weights_only=True, mmap=mmap)
-    except pickle.UnpicklingError as error:
-        raise PromptError(
-            f'{str(path)!r} holds more than tensors (or is damaged), and code in a file is never '
-            'run: save its state dict alone, best as safetensors'
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
-        raise PromptError(f'{str(path)!r} is not a readable checkpoint: {error}') from error
-
-
-def _tensors(loaded: object) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, its containers unwrapped."""
-    while isinstance(loaded, Mapping):
-        inner = [loaded[key] for key in _CONTAINERS if isinstance(loaded.get(key), Mapping)]
-        if not inner:
-            return {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
-        loaded = inner[0]
-    return {}
 
 
 def _prefix(names: Collection[str], wanted: Collection[str]) -> str | None:

@@ -6,17 +6,14 @@ doi:10.1016/j.rse.2019.05.022; Apache-2.0), with an EfficientNet-B4 encoder, sto
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from torchgeo_geosane.architectures import target_shapes
 from torchgeo_geosane.errors import PromptError, did_you_mean
 from torchgeo_geosane.foundry.source import StateDictSource, TensorSource
 from torchgeo_geosane.prompts.base import Prompt
+from torchgeo_geosane.prompts.onnx_file import OnnxSource
 from torchgeo_geosane.sensors import get_sensor
 
 _ARCHITECTURE = 'tf_efficientnet_b4'
@@ -67,39 +64,31 @@ def resolve(rest: str, architecture: str) -> Prompt:
 
 
 def _load(name: str) -> TensorSource:
-    encoder = list(_encoder(_verified(name), f'ukis:{name}'))
+    stored = OnnxSource(_verified(name))
+    encoder = [tensor for tensor in stored.names() if tensor.startswith('model.encoder.')]
     target = target_shapes(_ARCHITECTURE, get_sensor(_SENSORS[name[:2]]).in_chans)
     # Both list their modules in the order of the forward pass; ONNX has no batch counters, and
     # the U-Net no conv_head and bn2, which come last.
     keys = [key for key in target if not key.endswith('num_batches_tracked')]
-    return StateDictSource(dict(zip(keys, encoder, strict=False)))
+    return StateDictSource(
+        {key: stored.read(tensor).float() for key, tensor in zip(keys, encoder, strict=False)}
+    )
 
 
-def _verified(name: str) -> bytes:
-    """The bytes of one model file, if they are those that the fingerprint promises."""
+def _verified(name: str) -> Path:
+    """One model file, if its bytes are those that the fingerprint promises."""
     spec = importlib.util.find_spec('ukis_csmask')
     if spec is None or spec.origin is None:
         raise PromptError(f"prompt 'ukis:{name}' is in the package ukis-csmask: {_INSTALL}")
     path = Path(spec.origin).with_name(f'model_{name}.onnx')
     try:
-        content = path.read_bytes()
+        with path.open('rb') as file:
+            found = hashlib.file_digest(file, 'sha256').hexdigest()
     except OSError as error:
         raise PromptError(f"prompt 'ukis:{name}': {error}; reinstall it: {_INSTALL}") from error
-    if hashlib.sha256(content).hexdigest() != _SHA256[name]:
+    if found != _SHA256[name]:
         raise PromptError(
             f"prompt 'ukis:{name}': {path} is not the file of ukis-csmask {_VERSION} "
             f'(another version, or damaged); reinstall it: {_INSTALL}'
         )
-    return content
-
-
-def _encoder(content: bytes, prompt: str) -> Iterator[Tensor]:
-    """The encoder's tensors in order, float32."""
-    try:
-        import onnx
-        from onnx import numpy_helper
-    except ModuleNotFoundError as error:
-        raise PromptError(f'prompt {prompt!r} is read by the package onnx: {_INSTALL}') from error
-    for tensor in onnx.load_model_from_string(content).graph.initializer:
-        if tensor.name.startswith('model.encoder.'):
-            yield torch.from_numpy(numpy_helper.to_array(tensor).copy()).float()
+    return path

@@ -1,6 +1,7 @@
 """What a training run is made of, beside the foundry's own configuration."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from torchgeo_geosane.foundry.loss import Normalisation
@@ -11,11 +12,15 @@ class CollectionConfig:
     """Which models a foundry learns from.
 
     Attributes:
-        sources: Names of sources, see ``collection.collect``.
-        held_out: Models that are only judged by, never trained on: ``source/model``.
+        sources: Names of packages with models, see ``collection.collect``.
+        manifest: A manifest that ``torchgeo-geosane collect`` or another training wrote; its models
+            come after those of the packages.
+        held_out: Models that are only judged by, never trained on: ``source/model``. Those that the
+            manifest holds out are too.
     """
 
-    sources: tuple[str, ...]
+    sources: tuple[str, ...] = ()
+    manifest: Path | None = None
     held_out: tuple[str, ...] = ()
 
 

@@ -14,7 +14,14 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from torchgeo_geosane.collection import CollectionError, ManifestEntry, TrainedModel, collect
+from torchgeo_geosane.collection import (
+    CollectionError,
+    ManifestEntry,
+    TrainedModel,
+    collect,
+    read_manifest,
+)
+from torchgeo_geosane.collection.contents import floating_shapes
 from torchgeo_geosane.errors import did_you_mean
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.layout import Layout
@@ -54,12 +61,7 @@ class OpenedModel:
     def open(cls, model: TrainedModel, config: FoundryConfig, held_out: bool) -> 'OpenedModel':
         """Open a model and lay out its tokens."""
         source = model.open()
-        shapes = {
-            name: source.shape(name)
-            for name in source.names()
-            if source.dtype(name).is_floating_point
-        }
-        layout = Layout.plan(shapes, config.token_size, config.tokenisation)
+        layout = Layout.plan(floating_shapes(source), config.token_size, config.tokenisation)
         entry = ManifestEntry.describe(
             model, source, layout, split='held_out' if held_out else 'trained'
         )
@@ -169,20 +171,25 @@ class FoundryDataModule(LightningDataModule):
         """
         if self.trained:
             return
-        models = collect(self._collection.sources)
+        manifest = self._collection.manifest
+        entries = read_manifest(manifest) if manifest else []
+        models = collect(self._collection.sources, entries)
         names = {model.name for model in models}
         for name in self._collection.held_out:
             if name not in names:
                 raise CollectionError(
                     f'unknown held-out model {name!r}' + did_you_mean(name, names)
                 )
+        held_out = {*self._collection.held_out}
+        held_out |= {entry.name for entry in entries if entry.split == 'held_out'}
         for model in models:
-            held_out = model.name in self._collection.held_out
-            opened = OpenedModel.open(model, self._foundry, held_out)
-            (self.held_out if held_out else self.trained).append(opened)
+            opened = OpenedModel.open(model, self._foundry, model.name in held_out)
+            (self.held_out if model.name in held_out else self.trained).append(opened)
         if not self.trained:
             raise CollectionError(
                 'every model of the collection is held out: none is left to train on'
+                if models
+                else 'the collection is empty: name sources, a manifest, or both'
             )
 
     def train_dataloader(self) -> DataLoader[TokenBatch]:

@@ -74,7 +74,7 @@ def train_foundry(
     )
     write_manifest(output / 'manifest.jsonl', [opened.entry for opened in models])
     _write_report(output / 'report.json', optimisation, minutes, reports)
-    (output / 'NOTICE').write_text(_notice(collection, models), encoding='utf-8')
+    (output / 'NOTICE').write_text(_notice(models), encoding='utf-8')
     return reports
 
 
@@ -154,15 +154,18 @@ def _write_report(
     path.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
 
 
-def _notice(collection: CollectionConfig, models: Sequence[OpenedModel]) -> str:
-    """The licences of the models that were trained on, as their packages state them."""
+def _notice(models: Sequence[OpenedModel]) -> str:
+    """The licences of the models that were trained on, as far as packages state their texts."""
     parts = ['This foundry was trained on the following models.\n']
-    for name in collection.sources:
-        source = SOURCES[name]
-        used = [m.entry for m in models if m.entry.package == name and m.entry.split == 'trained']
-        if not used or not isinstance(source, PackageSource):
-            continue
-        files = '\n'.join(f'  {entry.file}' for entry in used)
-        head = f'{source.name} {source.version} ({source.licence})\n{files}\n'
-        parts.append(f'{"=" * 72}\n{head}\n{source.licence_text()}')
+    used = [opened.entry for opened in models if opened.entry.split == 'trained']
+    for package in dict.fromkeys(entry.package for entry in used):
+        source = SOURCES.get(package)
+        entries = [entry for entry in used if entry.package == package]
+        if isinstance(source, PackageSource):
+            files = '\n'.join(f'  {entry.file}' for entry in entries)
+            head = f'{source.name} {source.version} ({source.licence})\n{files}\n'
+            parts.append(f'{"=" * 72}\n{head}\n{source.licence_text()}')
+        else:
+            lines = '\n'.join(f'  {e.file} ({e.licence or "no licence stated"})' for e in entries)
+            parts.append(f'{"=" * 72}\n{package} {entries[0].version}\n{lines}\n')
     return '\n'.join(parts)

@@ -1,0 +1,102 @@
+"""What is in a model, told by hashes of its tensors: the same tensors under other names are found.
+
+A tensor's hash counts in its shape and its values as float32. So it does not depend on the tensor's
+name, nor on an element type that holds the same values (float16 stored as float32). A model whose
+values were rounded, retrained, transposed, fused or split is another one.
+"""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from torchgeo_geosane.collection.base import CollectionError
+from torchgeo_geosane.foundry.source import TensorSource, all_finite
+
+# Values of a tensor in memory at once.
+_CHUNK_VALUES = 4_000_000
+# Smaller tensors (biases of zeros, norms of ones) agree by chance, and weigh nothing.
+_SMALLEST = 1024
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The floating-point tensors of a model.
+
+    Attributes:
+        parameters: Values in all of them.
+        digest: One hash of all tensors, whatever their names and order.
+        matrices: Values behind the hash of each larger tensor.
+    """
+
+    parameters: int
+    digest: str
+    matrices: Mapping[str, int]
+
+
+class SeenModels:
+    """The models of a collection so far, by the tensors in them."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._holders: dict[str, list[str]] = {}
+
+    def nearest(self, contents: Contents) -> tuple[str, float]:
+        """The model that holds the largest share of some contents, and that share, 0…1."""
+        shared: Counter[str] = Counter()
+        for tensor, values in contents.matrices.items():
+            for holder in self._holders.get(tensor, ()):
+                shared[holder] += values
+        total = sum(contents.matrices.values())
+        if not shared or not total:
+            return '', 0.0
+        ((name, values),) = shared.most_common(1)
+        return name, values / total
+
+    def add(self, name: str, contents: Contents) -> None:
+        """Remember a model."""
+        for tensor in contents.matrices:
+            self._holders.setdefault(tensor, []).append(name)
+
+
+def floating_shapes(source: TensorSource) -> dict[str, tuple[int, ...]]:
+    """Shapes of a model's floating-point tensors: the others are no weights."""
+    return {
+        name: source.shape(name) for name in source.names() if source.dtype(name).is_floating_point
+    }
+
+
+def read_contents(source: TensorSource) -> Contents:
+    """Read every floating-point tensor once, a few rows at a time.
+
+    Raises:
+        CollectionError: If a value is NaN or infinite; the tensor is named.
+    """
+    hashes: list[str] = []
+    matrices: dict[str, int] = {}
+    shapes = floating_shapes(source)
+    for name, shape in shapes.items():
+        digest = _hash(source, name, shape)
+        hashes.append(digest)
+        if math.prod(shape) >= _SMALLEST:
+            matrices[digest] = math.prod(shape)
+    return Contents(
+        parameters=sum(map(math.prod, shapes.values())),
+        digest=hashlib.sha256('\n'.join(sorted(hashes)).encode()).hexdigest(),
+        matrices=matrices,
+    )
+
+
+def _hash(source: TensorSource, name: str, shape: tuple[int, ...]) -> str:
+    digest = hashlib.sha256(repr(shape).encode())
+    rows = shape[0] if shape else 1
+    step = max(1, _CHUNK_VALUES // max(1, math.prod(shape[1:])))
+    for start in range(0, rows if math.prod(shape) else 0, step):
+        values = source.rows(name, start, min(start + step, rows)).to(torch.float32).contiguous()
+        if not all_finite(values):
+            raise CollectionError(f'tensor {name!r} holds NaN or infinite values')
+        digest.update(values.numpy())
+    return digest.hexdigest()

@@ -1,0 +1,149 @@
+"""From sources, or from a manifest, to a manifest: every model is fetched, checked and described."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm.auto import tqdm
+
+from torchgeo_geosane.atomic import replacing
+from torchgeo_geosane.collection.base import CollectionError, TrainedModel, open_weights
+from torchgeo_geosane.collection.collect import restore
+from torchgeo_geosane.collection.contents import (
+    Contents,
+    SeenModels,
+    floating_shapes,
+    read_contents,
+)
+from torchgeo_geosane.collection.hub import DiskFullError, UnreachableError
+from torchgeo_geosane.collection.manifest import ManifestEntry, read_manifest, write_manifest
+from torchgeo_geosane.collection.rules import Rules
+from torchgeo_geosane.collection.sources import Sources
+from torchgeo_geosane.errors import GeoSANEError
+from torchgeo_geosane.foundry.layout import Layout, Tokenisation
+
+T = TypeVar('T')
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenCount:
+    """How tokens are counted; when a foundry is trained, its own configuration says so.
+
+    Attributes:
+        size: Values in a token.
+        tokenisation: Which tensors are cut.
+    """
+
+    size: int = 230
+    tokenisation: Tokenisation = 'dense'
+
+
+def gather(
+    output: Path,
+    sources: Sources | None = None,
+    manifest: Path | None = None,
+    rules: Rules | None = None,
+    tokens: TokenCount | None = None,
+    progress: bool = True,
+) -> list[ManifestEntry]:
+    """Put a collection together and write its manifest.
+
+    A model that cannot be had, or that a rule keeps out, is listed with the reason.
+
+    Args:
+        output: The manifest that is written, whole or not at all.
+        sources: Where models come from.
+        manifest: Instead of sources, a manifest whose models are had again: those that it leaves
+            out stay out, and of the others every hash must be the same.
+        rules: What keeps a model out.
+        tokens: How tokens are counted.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        What was written, one entry a model.
+
+    Raises:
+        CollectionError: If there is nothing to collect from, a source is not there, or a model of
+            the manifest is no longer the same (the new manifest, which says why, is written).
+        CacheError: If the new manifest cannot be written.
+    """
+    if (manifest is None) == (sources is None):
+        raise CollectionError(
+            'a collection is put together from sources, or had again from a manifest: give one'
+        )
+    gatherer = _Gatherer(rules or Rules(), tokens or TokenCount())
+    before = read_manifest(manifest) if manifest else []
+    if sources is None:
+        entries = [gatherer.again(entry) for entry in _watched(before, progress)]
+    else:
+        entries = [gatherer.describe(model) for model in _watched(sources.models(), progress)]
+    with replacing(Path(output)) as provisional:
+        write_manifest(provisional, entries)
+    lost = {entry.name for entry in entries if entry.skipped}
+    lost -= {entry.name for entry in before if entry.skipped}
+    if manifest and lost:
+        raise CollectionError(
+            f'{len(lost)} of the models of {manifest} cannot be had as they were, among them '
+            f'{min(lost)!r}; {output} says why'
+        )
+    return entries
+
+
+class _Gatherer:
+    """Describes models one after the other; knows those before."""
+
+    def __init__(self, rules: Rules, tokens: TokenCount) -> None:
+        self._rules = rules
+        self._tokens = tokens
+        self._seen = SeenModels()
+
+    def describe(self, model: TrainedModel) -> ManifestEntry:
+        """The entry of a model, skipped or not."""
+
+        def examine() -> ManifestEntry:
+            self._rules.check_model(model)
+            entry, contents = self._read(model)
+            self._rules.check_duplicate(*self._seen.nearest(contents))
+            self._seen.add(model.name, contents)
+            return entry
+
+        return _entry_or_reason(model, examine)
+
+    def again(self, entry: ManifestEntry) -> ManifestEntry:
+        """The entry of a model that a manifest names; skipped where it is not the same any more."""
+        if entry.skipped:
+            return entry
+        model = restore(entry)
+
+        def examine() -> ManifestEntry:
+            found, _ = self._read(model)
+            if entry.tensors not in (None, found.tensors):
+                raise CollectionError('its tensors are not those that the manifest names')
+            return dataclasses.replace(found, split=entry.split)
+
+        return _entry_or_reason(model, examine)
+
+    def _read(self, model: TrainedModel) -> tuple[ManifestEntry, Contents]:
+        self._rules.check_file(model.fetch())
+        path, sha256 = model.locate()
+        source = open_weights(path)
+        self._rules.check_shapes(path, source)
+        contents = read_contents(source)
+        layout = Layout.plan(floating_shapes(source), self._tokens.size, self._tokens.tokenisation)
+        entry = ManifestEntry.describe(model, source, layout, 'trained')
+        return dataclasses.replace(entry, sha256=sha256, tensors=contents.digest), contents
+
+
+def _entry_or_reason(model: TrainedModel, examine: Callable[[], ManifestEntry]) -> ManifestEntry:
+    try:
+        return examine()
+    except (DiskFullError, UnreachableError):  # The next model would fare no better.
+        raise
+    except (GeoSANEError, OSError) as error:
+        return ManifestEntry.skip(model, str(error))
+
+
+def _watched(items: Sequence[T], progress: bool) -> Iterable[T]:
+    return tqdm(items, 'collecting', unit='model', disable=not progress, leave=False)
