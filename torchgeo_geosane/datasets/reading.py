@@ -70,7 +70,7 @@ def read_image(
             rows = [row for row, band in enumerate(bands) if band in raster.bands]
             indexes = [raster.bands.index(bands[row]) + 1 for row in rows]
             values = _decode(file, indexes, finest, window)
-            _mark_missing(values, (raster.nodata, file.nodata))
+            _mark_missing(values, {raster.nodata, file.nodata})
             image[rows] = values
     return image
 
