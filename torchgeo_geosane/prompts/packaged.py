@@ -13,7 +13,7 @@ from torchgeo_geosane.architectures import target_shapes
 from torchgeo_geosane.errors import PromptError, did_you_mean
 from torchgeo_geosane.foundry.source import StateDictSource, TensorSource
 from torchgeo_geosane.prompts.base import Prompt
-from torchgeo_geosane.prompts.onnx_file import OnnxSource
+from torchgeo_geosane.prompts.onnx_file import open_onnx
 from torchgeo_geosane.sensors import get_sensor
 
 _ARCHITECTURE = 'tf_efficientnet_b4'
@@ -64,7 +64,7 @@ def resolve(rest: str, architecture: str) -> Prompt:
 
 
 def _load(name: str) -> TensorSource:
-    stored = OnnxSource(_verified(name))
+    stored = open_onnx(_verified(name))
     encoder = [tensor for tensor in stored.names() if tensor.startswith('model.encoder.')]
     target = target_shapes(_ARCHITECTURE, get_sensor(_SENSORS[name[:2]]).in_chans)
     # Both list their modules in the order of the forward pass; ONNX has no batch counters, and

@@ -5,7 +5,7 @@ from pathlib import Path
 from torchgeo_geosane.foundry.errors import TokenError
 from torchgeo_geosane.foundry.pickles import find_tensors, read_pickle
 from torchgeo_geosane.foundry.source import SafetensorsSource, StateDictSource, TensorSource
-from torchgeo_geosane.prompts.onnx_file import OnnxSource
+from torchgeo_geosane.prompts.onnx_file import open_onnx
 
 
 def open_file(path: Path) -> TensorSource:
@@ -25,6 +25,6 @@ def open_file(path: Path) -> TensorSource:
         case '.safetensors':
             return SafetensorsSource(path)
         case '.onnx':
-            return OnnxSource(path)
+            return open_onnx(path)
         case _:
             return StateDictSource(find_tensors(read_pickle(path)))
