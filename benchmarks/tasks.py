@@ -53,7 +53,7 @@ BYOL's own first pass moves running statistics on: they are left out there.
 """
 
 
-_PARTICULARS = re.compile(r"""[`'"].*?[`'"]|[0-9]+""")
+_PARTICULARS = re.compile(r"""[`'"].*?[`'"]|/\S*/|[0-9]+""")
 
 
 @dataclass(frozen=True)
