@@ -95,3 +95,8 @@ def test_check_fits_lets_only_the_stem_have_other_channels() -> None:
     target['conv1.weight'] = TensorSpec((9, 13, 3, 3), torch.float32)
     with pytest.raises(PromptError, match=r'conv1.weight'):
         check_fits(source, target, prompt='x', stem='conv1.weight')
+
+
+def test_a_name_too_long_for_a_file_is_unknown() -> None:
+    with pytest.raises(PromptError, match='unknown prompt'):
+        resolve_prompt('x' * 5000, 'resnet18', SENSORS['rgb'], seed=0)

@@ -1,6 +1,7 @@
 """Lists of bands: those that a task's weights are for, and those that data deliver."""
 
 import inspect
+import os
 from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,7 @@ def _asked(task: LightningModule) -> tuple[str, str]:
     weights: Any = task.weights
     if weights is True:
         return next((key, name) for key, name in timm_names(task).items() if is_name(name))
-    path = isinstance(weights, str) and Path(weights).exists()
+    path = isinstance(weights, str) and os.path.exists(weights)
     return 'weights', Path(weights).name if path else str(weights)
 
 

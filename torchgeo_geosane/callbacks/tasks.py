@@ -1,8 +1,8 @@
 """What our callbacks need to know of TorchGeo's tasks, alike on every version of TorchGeo."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -40,7 +40,7 @@ def spec_of(task: LightningModule) -> Spec | None:
         return weights.spec
     if weights is True:
         return next((find_spec(name) for name in timm_names(task).values() if is_name(name)), None)
-    if isinstance(weights, str) and Path(weights).exists():
+    if isinstance(weights, str) and os.path.exists(weights):
         return Spec.parse(provenance_of(weights).url)
     if isinstance(weights, str) and (is_name(weights) or weights.startswith('GeoSANE_')):
         return find_spec(weights)

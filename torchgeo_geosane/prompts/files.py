@@ -1,6 +1,7 @@
 """Prompts from files: ``file:<path>[@<sensor>]`` to safetensors, .pth, .pt, .ckpt, .onnx."""
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Collection
 from functools import partial
@@ -28,11 +29,11 @@ def resolve(path: str, architecture: str, sensor: Sensor) -> Prompt:
         SensorError: If the path names an unknown sensor.
     """
     said = ''
-    if not Path(path).expanduser().is_file() and '@' in path:
+    if '@' in path and not os.path.isfile(os.path.expanduser(path)):
         path, _, said = path.rpartition('@')
         sensor = get_sensor(said)
     file = Path(path).expanduser().resolve()
-    if not file.is_file():
+    if not os.path.isfile(file):  # False too for a name too long for a file.
         raise PromptError(f'prompt file {str(file)!r} does not exist')
     source = open_weights(file, architecture)
     stem = find_stems(architecture)[0]

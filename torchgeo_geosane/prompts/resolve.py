@@ -1,7 +1,7 @@
 """From a prompt's name to the prompt."""
 
+import os
 from functools import partial
-from pathlib import Path
 
 from torchgeo_geosane.architectures import check_architecture, initialise
 from torchgeo_geosane.errors import PromptError, did_you_mean
@@ -38,7 +38,7 @@ def resolve_prompt(name: str, architecture: str, sensor: Sensor, seed: int) -> P
         return _BY_NAME[kind](rest, architecture)
     if kind == 'file':
         return files.resolve(rest, architecture, sensor)
-    if Path(name).expanduser().is_file():
+    if os.path.isfile(os.path.expanduser(name)):
         return files.resolve(name, architecture, sensor)
     raise PromptError(
         f'unknown prompt {name!r} (prompts are torchgeo:<weights>, timm:<model>, ukis:<model>, '
