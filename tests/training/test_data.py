@@ -1,11 +1,17 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
+from toy_states import toy_state
 
-from torchgeo_geosane.collection import CollectionError
+from torchgeo_geosane.collection import CollectionError, read_manifest, write_manifest
+from torchgeo_geosane.collection.folders import FolderSource
+from torchgeo_geosane.collection.gather import gather
+from torchgeo_geosane.collection.sources import Sources
 from torchgeo_geosane.training import CollectionConfig, FoundryDataModule, TokenWindows
 from torchgeo_geosane.training.data import EvenWindows
+from torchgeo_geosane.training.train import _notice
 
 
 def test_windows_depend_on_seed_and_index_alone(models, foundry):
@@ -67,6 +73,58 @@ def test_data_module_holds_out(foundry, collection, optimisation):
     assert len(batches) == optimisation.steps
     assert batches[0]['tokens'].shape == (4, 24, 16)
     assert len(data.val_dataloader()) == 2
+
+
+@pytest.fixture
+def manifest(tmp_path) -> Path:
+    """Of three models in a folder one is held out, and one was left out."""
+    folder = tmp_path / 'models'
+    folder.mkdir()
+    for seed, label in enumerate('abc'):
+        torch.save(toy_state(seed), folder / f'{label}.pt')
+    path = tmp_path / 'manifest.jsonl'
+    source = FolderSource(path=folder, licence='MIT')
+    first, second, third = gather(path, Sources(folders=(source,)), progress=False)
+    held_out = dataclasses.replace(second, split='held_out')
+    skipped = dataclasses.replace(third, split='skipped', skipped='because')
+    write_manifest(path, [first, held_out, skipped])
+    return path
+
+
+def test_a_manifest_is_a_collection(foundry, optimisation, manifest):
+    data = FoundryDataModule(foundry, CollectionConfig(manifest=manifest), optimisation)
+    data.setup()
+    assert [m.entry.name for m in data.trained] == ['folder/models/a.pt']
+    assert [m.entry.name for m in data.held_out] == ['folder/models/b.pt']
+    assert data.trained[0].entry.sha256 == read_manifest(manifest)[0].sha256
+
+
+def test_packages_come_before_the_manifest(foundry, collection, optimisation, manifest):
+    both = dataclasses.replace(collection, manifest=manifest)
+    data = FoundryDataModule(foundry, both, optimisation)
+    data.setup()
+    assert [m.entry.name for m in data.trained] == ['toy/a', 'toy/b', 'folder/models/a.pt']
+    assert [m.entry.name for m in data.held_out] == ['toy/c', 'folder/models/b.pt']
+
+
+def test_a_file_that_changed_since_is_refused(foundry, optimisation, manifest):
+    torch.save(toy_state(7), manifest.parent / 'models' / 'a.pt')
+    data = FoundryDataModule(foundry, CollectionConfig(manifest=manifest), optimisation)
+    with pytest.raises(CollectionError, match='not the file that the collection names'):
+        data.setup()
+
+
+def test_an_empty_collection(foundry, optimisation):
+    with pytest.raises(CollectionError, match='the collection is empty: name sources, a manifest'):
+        FoundryDataModule(foundry, CollectionConfig(), optimisation).setup()
+
+
+def test_the_notice_names_models_of_a_manifest(foundry, optimisation, manifest):
+    data = FoundryDataModule(foundry, CollectionConfig(manifest=manifest), optimisation)
+    data.setup()
+    notice = _notice([*data.trained, *data.held_out])
+    assert f'{manifest.parent / "models"}\n  a.pt (MIT)\n' in notice
+    assert 'b.pt' not in notice, 'it was not trained on'
 
 
 def test_unknown_held_out_model_names_the_nearest(foundry, collection, optimisation):

@@ -29,6 +29,9 @@ def run_command(arguments: Sequence[str]) -> None:
     if arguments[:2] == ['foundry', 'train']:
         _train_foundry(arguments[2:])
         return
+    if arguments[:1] == ['collect']:
+        _collect(arguments[1:])
+        return
     parsed = _parser().parse_args(list(arguments))
     match parsed.command:
         case 'list':
@@ -57,6 +60,13 @@ def _train_foundry(arguments: Sequence[str]) -> None:
     train(arguments)
 
 
+def _collect(arguments: Sequence[str]) -> None:
+    """Put a collection together; imported late, for the same reason."""
+    from torchgeo_geosane.cli.collecting import collect
+
+    collect(arguments)
+
+
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog='torchgeo-geosane',
@@ -67,6 +77,12 @@ def _parser() -> ArgumentParser:
     subcommands.add_subcommand('list', ArgumentParser(), help='list the named weights')
     subcommands.add_subcommand('generate', _generate_parser(), help='generate weights into a file')
     subcommands.add_subcommand('info', _info_parser(), help='show where weights come from')
+    # Only named here, for the help: `run_command` passes it on.
+    subcommands.add_subcommand(
+        'collect',
+        ArgumentParser(),
+        help='put a collection of trained models together (see its own --help)',
+    )
     foundry = ArgumentParser(description='Foundries: weight-space autoencoders.')
     subcommands.add_subcommand('foundry', foundry, help='train a foundry')
     cache = ArgumentParser(description='The cache of generated weights.')
@@ -75,7 +91,7 @@ def _parser() -> ArgumentParser:
     nested = cache.add_subcommands(dest='command')
     nested.add_subcommand('list', ArgumentParser(), help='list the cached files')
     nested.add_subcommand('clear', ArgumentParser(), help='delete them all')
-    # Only named here, for the help: `run_command` passes it on.
+    # Only named here, too.
     foundry.add_subcommands(dest='command').add_subcommand(
         'train',
         ArgumentParser(),

@@ -18,7 +18,7 @@ from torchgeo_geosane.foundry.source import TensorSource, all_finite
 
 # Values of a tensor in memory at once.
 _CHUNK_VALUES = 4_000_000
-# Smaller tensors (biases of zeros, norms of ones) agree by chance, and weigh nothing.
+# Smaller tensors (biases of zeros, norms of ones) agree by chance, and weigh next to nothing.
 _SMALLEST = 1024
 
 
@@ -29,7 +29,7 @@ class Contents:
     Attributes:
         parameters: Values in all of them.
         digest: One hash of all tensors, whatever their names and order.
-        matrices: Values behind the hash of each larger tensor.
+        matrices: Values of each larger tensor, by its hash.
     """
 
     parameters: int
@@ -42,22 +42,25 @@ class SeenModels:
 
     def __init__(self) -> None:
         """Start with none."""
+        self._whole: dict[str, str] = {}
         self._holders: dict[str, list[str]] = {}
 
     def nearest(self, contents: Contents) -> tuple[str, float]:
         """The model that holds the largest share of some contents, and that share, 0…1."""
+        if contents.digest in self._whole:
+            return self._whole[contents.digest], 1.0
         shared: Counter[str] = Counter()
         for tensor, values in contents.matrices.items():
             for holder in self._holders.get(tensor, ()):
                 shared[holder] += values
-        total = sum(contents.matrices.values())
-        if not shared or not total:
+        if not shared:
             return '', 0.0
         ((name, values),) = shared.most_common(1)
-        return name, values / total
+        return name, values / contents.parameters
 
     def add(self, name: str, contents: Contents) -> None:
         """Remember a model."""
+        self._whole[contents.digest] = name
         for tensor in contents.matrices:
             self._holders.setdefault(tensor, []).append(name)
 

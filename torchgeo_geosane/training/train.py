@@ -167,5 +167,5 @@ def _notice(models: Sequence[OpenedModel]) -> str:
             parts.append(f'{"=" * 72}\n{head}\n{source.licence_text()}')
         else:
             lines = '\n'.join(f'  {e.file} ({e.licence or "no licence stated"})' for e in entries)
-            parts.append(f'{"=" * 72}\n{package} {entries[0].version}\n{lines}\n')
+            parts.append(f'{"=" * 72}\n{f"{package} {entries[0].version}".strip()}\n{lines}\n')
     return '\n'.join(parts)
