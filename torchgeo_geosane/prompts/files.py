@@ -1,4 +1,4 @@
-"""Prompts from files: ``file:<path>[@<sensor>]`` to safetensors, .pth, .pt, .ckpt, .onnx."""
+"""Prompts from files: ``file:<path>[@<sensor>]`` to safetensors, .pth, .pt, a Lightning checkpoint."""
 
 import hashlib
 import os
