@@ -13,6 +13,7 @@ from torch import Tensor
 
 from torchgeo_geosane.errors import TransformError
 from torchgeo_geosane.transforms import (
+    OnChannels,
     RandomBandDropout,
     RandomBandJitter,
     RandomDecibelJitter,
@@ -29,6 +30,7 @@ MAKE: dict[str, Make] = {
     'decibel_jitter_dB': lambda **options: RandomDecibelJitter(3, 'dB', **options),
     'band_jitter': lambda **options: RandomBandJitter(0.3, 0.2, **options),
     'band_dropout': lambda **options: RandomBandDropout(0.5, fill=-1, **options),
+    'on_channels': lambda **options: OnChannels(RandomBandJitter(0.3, 0.2, **options), [4, 0]),
 }
 each = pytest.mark.parametrize('make', MAKE.values(), ids=MAKE)
 
@@ -190,9 +192,26 @@ def test_each_band_is_dropped_at_the_rate() -> None:
     )
 
 
+def test_other_channels_pass_and_those_named_see_what_the_step_alone_would_do() -> None:
+    image = 0.1 + batch(images=16)['image']
+    step = RandomSpeckle(4, 'linear', p=0.5)
+    changed = drawn(OnChannels(step, [3, 1]), image)
+    assert torch.equal(changed[:, [0, 2, 4]], image[:, [0, 2, 4]])
+    assert torch.equal(changed[:, [3, 1]], drawn(step, image[:, [3, 1]]))
+    assert not torch.equal(changed[:, [3, 1]], image[:, [3, 1]])
+
+
+def test_a_channel_that_the_image_lacks_is_named() -> None:
+    with pytest.raises(TransformError, match='no channel 5 in an image of 5'):
+        OnChannels(RandomBandJitter(p=1), [5])(batch()['image'])
+
+
 @pytest.mark.parametrize(
     ('make', 'message'),
     [
+        (lambda: OnChannels(RandomBandJitter(), []), 'name each once'),
+        (lambda: OnChannels(RandomBandJitter(), [-1]), 'name each once'),
+        (lambda: OnChannels(RandomBandJitter(), [1, 1]), 'name each once'),
         (lambda: RandomSpeckle(4, 'db'), "unknown units 'db': did you mean 'dB'"),
         (lambda: RandomDecibelJitter(1, 'watt'), "unknown units 'watt'; known: 'dB', 'linear'"),
         (lambda: RandomSpeckle(0, 'dB'), 'at least 1, not 0'),

@@ -3,6 +3,7 @@
 Images are float tensors [B, C, H, W] or [C, H, W], on any device.
 """
 
+from torchgeo_geosane.transforms.channels import OnChannels
 from torchgeo_geosane.transforms.decibel import Clip, ToDecibel, ToLinear, to_decibel, to_linear
 from torchgeo_geosane.transforms.indices import (
     AppendRatio,
@@ -33,6 +34,7 @@ __all__ = [
     'Clip',
     'MaskNodata',
     'MedianFilter',
+    'OnChannels',
     'PixelFlag',
     'RandomBandDropout',
     'RandomBandJitter',
