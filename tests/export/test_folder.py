@@ -169,7 +169,7 @@ def test_normalisation_where_nothing_is_known(
     make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provenance = generate(make_spec()).provenance
-    monkeypatch.setattr('torchgeo_geosane.sensors.Sensor.mean', None)
+    monkeypatch.setattr('torchgeo_geosane.sensors.base.Sensor.mean', None)
     config = timm_config(provenance)['pretrained_cfg']
     assert (config['mean'], config['std']) == ((0.0,) * 6, (1.0,) * 6)
 

@@ -4,9 +4,9 @@ TorchGeo has no public registration (0.8 … 0.10 read two private tables of ``t
 so this is the only file that touches them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import Any, Self
+from typing import Any
 
 import timm
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from torchgeo_geosane.generate import generate
 from torchgeo_geosane.prompts import resolve_prompt
 from torchgeo_geosane.providers import timm as timm_door
 from torchgeo_geosane.providers.catalog import catalogue, find_spec, is_name
+from torchgeo_geosane.providers.on_demand import OnDemand
 from torchgeo_geosane.sensors import Sensor, find_sensor, get_sensor
 from torchgeo_geosane.spec import Precision, Spec
 from torchgeo_geosane.stem import find_stems, same_bands
@@ -171,7 +172,7 @@ def register() -> None:
     for name, specs in by_enum.items():
         register_enum(name, specs)
     tables: Any = api._model_weights
-    tables[_REQUESTS] = _Requests()
+    tables[_REQUESTS] = OnDemand(_request_if_ours)
 
 
 def register_enum(name: str, specs: Mapping[str, Spec]) -> type[GeoSANEWeights]:
@@ -205,44 +206,9 @@ def enums() -> list[type[GeoSANEWeights]]:
 _REQUESTS = 'geosane'
 
 
-class _Requests:
-    """An entry of TorchGeo's table of weights that makes the member that is asked for.
-
-    ``get_weight`` compares the name asked for with the ``str`` of every member of every entry and
-    hands the name to nobody. So the first member here only listens, and the second is made to
-    order.
-    """
-
-    def __iter__(self) -> Iterator[Any]:
-        listener = _Listener()
-        yield listener
-        if is_name(listener.heard) and not _is_registered(listener.heard):
-            yield request(listener.heard)
-
-
-class _Listener:
-    """Remembers what its ``str`` was compared with."""
-
-    heard = ''
-
-    def __str__(self) -> str:
-        return _Overheard(self)
-
-
-class _Overheard(str):
-    """A text that is equal to none, and tells its listener about it."""
-
-    def __new__(cls, listener: _Listener) -> Self:
-        return super().__new__(cls)
-
-    def __init__(self, listener: _Listener) -> None:
-        self._listener = listener
-
-    def __eq__(self, other: object) -> bool:
-        self._listener.heard = str(other)
-        return False
-
-    __hash__ = str.__hash__
+def _request_if_ours(name: str) -> GeoSANERequest | None:
+    """The member for a URL or a timm name; a misspelled name of ours is told the nearest."""
+    return request(name) if is_name(name) and not _is_registered(name) else None
 
 
 def _is_registered(name: str) -> bool:
