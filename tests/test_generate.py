@@ -13,7 +13,7 @@ from specs import MakeSpec
 from torch import Tensor
 
 from torchgeo_geosane import cache
-from torchgeo_geosane.architectures import initialise, target_shapes
+from torchgeo_geosane.architectures import initialise, target_shapes, tied_names
 from torchgeo_geosane.errors import FoundryError, GeoSANEError, PromptError
 from torchgeo_geosane.foundry.sampling import KDE, Linear, Reconstruct
 from torchgeo_geosane.generate import create, generate, identify, take_prompt
@@ -216,6 +216,18 @@ def test_mixing_two_prompts(make_spec: MakeSpec, tmp_path: Path) -> None:
     generated = generate(spec)
     torch.testing.assert_close(generated.tensors['bn1.running_mean'], mean / 4)
     assert [prompt.name for prompt in generated.provenance.prompts] == [first, second]
+
+
+def test_a_tensor_of_two_names_is_one(make_spec: MakeSpec) -> None:
+    # CoaT runs its position encodings in several blocks. Each name with noise of its own would be
+    # a model that no state dict can restore.
+    generated = generate(make_spec('coat_lite_tiny'))
+    tied = tied_names('coat_lite_tiny')
+    assert tied['serial_blocks1.0.cpe.proj.weight'] == 'cpe1.proj.weight'
+    for name, first in tied.items():
+        assert torch.equal(generated.tensors[name], generated.tensors[first])
+        assert generated.provenance.coverage[name] == generated.provenance.coverage[first]
+    assert generated.provenance.coverage['cpe1.proj.weight'] == 'generated'
 
 
 # Honest names.

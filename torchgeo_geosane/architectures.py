@@ -88,6 +88,26 @@ def head_names(architecture: str) -> frozenset[str]:
     return frozenset(whole.state_dict()) - target_shapes(architecture, 3).keys()
 
 
+@lru_cache(maxsize=64)
+def tied_names(architecture: str) -> Mapping[str, str]:
+    """The tensors that are others under a second name, because the model uses a layer twice.
+
+    Returns:
+        Read-only: second name to first, in state-dict order; empty for most architectures.
+
+    Raises:
+        ArchitectureError: As :func:`target_shapes`.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device('meta'):
+        model = _build(architecture, 3)
+    first: dict[int, str] = {}
+    names = {
+        name: first.setdefault(id(tensor), name)
+        for name, tensor in model.state_dict(keep_vars=True).items()
+    }
+    return MappingProxyType({name: other for name, other in names.items() if name != other})
+
+
 def initialise(architecture: str, in_chans: int, seed: int) -> dict[str, Tensor]:
     """A freshly initialised state dict, for what no prompt has and for the prompt ``random``.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from torchgeo_geosane.architectures import TensorSpec, initialise
+from torchgeo_geosane.architectures import TensorSpec, initialise, tied_names
 from torchgeo_geosane.errors import FoundryError, PromptError
 from torchgeo_geosane.foundry.foundry import Foundry
 from torchgeo_geosane.foundry.layout import Layout
@@ -70,8 +70,12 @@ class Candidate:
         """Add what is not generated, fit the stem to the sensor, verify."""
         available = set(self._sources[0].names())
         coverage: dict[str, Coverage] = {}
+        tied = tied_names(self.spec.architecture)
         for name in self._target:
-            if name in self._layout.names:
+            if name in tied:
+                coverage[name] = coverage[tied[name]]
+                self._set(name, self.tensors[tied[name]])
+            elif name in self._layout.names:
                 coverage[name] = 'generated'
             elif name in available:
                 coverage[name] = 'prompt'

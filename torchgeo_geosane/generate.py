@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from torchgeo_geosane import cache
-from torchgeo_geosane.architectures import TensorSpec, initialise, target_shapes
+from torchgeo_geosane.architectures import TensorSpec, initialise, target_shapes, tied_names
 from torchgeo_geosane.candidate import Candidate, Generated, check_finite, verify
 from torchgeo_geosane.errors import PromptError, TokenError
 from torchgeo_geosane.foundry.distributed import run_together
@@ -98,7 +98,11 @@ def create(
     foundry = Foundry.load(spec.foundry, _device(device))
     target = target_shapes(spec.architecture, spec.target.in_chans)
     layout = Layout.plan(
-        {name: sources[0].shape(name) for name in target if _is_token(name, target, sources)},
+        {
+            name: sources[0].shape(name)
+            for name in target
+            if _is_token(name, target, sources) and name not in tied_names(spec.architecture)
+        },
         foundry.config.token_size,
         foundry.config.tokenisation,
     )

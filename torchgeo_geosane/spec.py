@@ -21,7 +21,7 @@ from torchgeo_geosane.sensors import Sensor, get_sensor
 SCHEME = 'geosane'
 # Raised whenever the same spec would give other bytes than before, so that old cache entries are
 # not found.
-ALGORITHM = 1
+ALGORITHM = 2
 
 Precision = Literal['float32', 'bfloat16']
 
