@@ -249,6 +249,10 @@ class ClassificationChips(ChipDataset):
             suptitle=suptitle,
         )
 
+    def targets(self) -> list[int]:
+        """Return the class index of every sample; no image is read."""
+        return [self._label(index) for index in range(len(self))]
+
     @abstractmethod
     def _label(self, index: int) -> int:
         """Return the class index of a sample."""

@@ -1,0 +1,168 @@
+"""What happens to a batch on the device: radar in dB, augmentation, clipping, normalisation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import kornia.augmentation as K
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from torchgeo_geosane.datasets.chips import DB, LINEAR
+from torchgeo_geosane.errors import DataError
+from torchgeo_geosane.sensors import get_sensor
+from torchgeo_geosane.transforms import (
+    Clip,
+    OnChannels,
+    RandomBandDropout,
+    RandomBandJitter,
+    RandomDecibelJitter,
+    RandomSpeckle,
+    ToDecibel,
+)
+
+Steps = list[K.IntensityAugmentationBase2D]
+
+_PHOTOGRAPH = '8-bit'
+
+
+@dataclass(frozen=True)
+class BandScale:
+    """How a band is normalised: clipped, then the mean subtracted, then divided.
+
+    Attributes:
+        mean: In the files' unit; radar always in dB.
+        std: In the same unit.
+        limits: Values are clipped to these before; None clips nothing.
+    """
+
+    mean: float
+    std: float
+    limits: tuple[float, float] | None = None
+
+
+def sensor_scales(
+    sensor: str, bands: Sequence[str], limits: tuple[float, float] | None = None
+) -> dict[str, BandScale]:
+    """The statistics of a sensor, for data of which nobody has measured any.
+
+    Args:
+        sensor: Name of the sensor.
+        bands: Some of its bands.
+        limits: Values are clipped to these before normalisation.
+
+    Raises:
+        SensorError: If the sensor or a band is unknown.
+    """
+    found = get_sensor(sensor).select(bands)
+    if found.mean is None or found.std is None:
+        raise DataError(f'the statistics of sensor {found.name!r} are not known: measure them')
+    return {
+        band: BandScale(mean, std, limits)
+        for band, mean, std in zip(bands, found.mean, found.std, strict=True)
+    }
+
+
+def normalisation(units: Sequence[str], scales: Sequence[BandScale]) -> K.AugmentationSequential:
+    """For evaluation: radar in dB, clipping, normalisation.
+
+    Args:
+        units: Unit of each channel, as a data set states it.
+        scales: How each channel is normalised.
+    """
+    return _pipeline(*in_decibels(units), *clipping(scales), _normalize(scales))
+
+
+def augmentation(units: Sequence[str], scales: Sequence[BandScale]) -> K.AugmentationSequential:
+    """For training: as :func:`normalisation`, with random changes.
+
+    Radar gets speckle and shifts of whole bands, reflectance and photographs a gain for each band,
+    all before the normalisation; after it reflectance loses bands, and everything is flipped.
+
+    Args:
+        units: Unit of each channel, as a data set states it.
+        scales: How each channel is normalised.
+    """
+    return _pipeline(
+        *in_decibels(units),
+        *_jitter(units),
+        *clipping(scales),
+        _normalize(scales),
+        *_dropout(units),
+        K.RandomHorizontalFlip(),
+        K.RandomVerticalFlip(),
+    )
+
+
+def in_decibels(units: Sequence[str]) -> Steps:
+    """Linear power to dB, in the channels that hold it."""
+    linear = [channel for channel, unit in enumerate(units) if unit == LINEAR]
+    return [OnChannels(ToDecibel(), linear)] if linear else []
+
+
+def clipping(scales: Sequence[BandScale]) -> Steps:
+    """Each channel to its limits."""
+    found = dict.fromkeys(scale.limits for scale in scales if scale.limits is not None)
+    return [
+        OnChannels(
+            Clip(*limits),
+            [channel for channel, scale in enumerate(scales) if scale.limits == limits],
+        )
+        for limits in found
+    ]
+
+
+def _jitter(units: Sequence[str]) -> Steps:
+    radar = [channel for channel, unit in enumerate(units) if unit in {DB, LINEAR}]
+    optical = [channel for channel in range(len(units)) if channel not in radar]
+    steps: Steps = []
+    if radar:
+        steps += [
+            OnChannels(RandomSpeckle(looks=10, units='dB'), radar),
+            OnChannels(RandomDecibelJitter(spread=1.0, units='dB'), radar),
+        ]
+    if optical:
+        steps.append(OnChannels(RandomBandJitter(gain=0.1), optical))
+    return steps
+
+
+def _dropout(units: Sequence[str]) -> Steps:
+    """A photograph without green is no photograph: bands of a multispectral image alone go."""
+    kept = {DB, LINEAR, _PHOTOGRAPH}
+    multispectral = [channel for channel, unit in enumerate(units) if unit not in kept]
+    return [OnChannels(RandomBandDropout(rate=0.2), multispectral)] if multispectral else []
+
+
+def _normalize(scales: Sequence[BandScale]) -> K.Normalize:
+    mean, std = ([getattr(scale, name) for scale in scales] for name in ('mean', 'std'))
+    return K.Normalize(mean=torch.tensor(mean), std=torch.tensor(std))
+
+
+def _pipeline(*steps: K.IntensityAugmentationBase2D) -> K.AugmentationSequential:
+    return K.AugmentationSequential(*steps, data_keys=None, keepdim=True)
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Resizes an image without label map to a square, bilinear and antialiased.
+
+    A data set's ``transforms``: images of many sizes cannot be batched.
+
+    Attributes:
+        size: Height and width in pixels.
+
+    Raises:
+        DataError: If the size is not positive.
+    """
+
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise DataError(f'images cannot be resized to {self.size} pixels: give at least 1')
+
+    def __call__(self, sample: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Resize the image of a sample."""
+        size = (self.size, self.size)
+        image = F.interpolate(sample['image'][None], size, mode='bilinear', antialias=True)
+        return {**sample, 'image': image[0]}
