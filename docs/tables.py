@@ -5,11 +5,14 @@ it is built.
 """
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from torchgeo_geosane import datamodules as modules
 from torchgeo_geosane import datasets as imagery
-from torchgeo_geosane.datasets.chips import ChipDataset
+from torchgeo_geosane.datamodules.chips import ChipDataModule
+from torchgeo_geosane.datasets.chips import DB, LINEAR, ChipDataset
 from torchgeo_geosane.foundry.sampling import SAMPLERS
 from torchgeo_geosane.prompts import Prompt, list_prompts, resolve_prompt
 from torchgeo_geosane.providers.catalog import ARCHITECTURES, Entry, catalogue
@@ -146,8 +149,34 @@ def datasets() -> str:
     )
 
 
+def datamodules() -> str:
+    """Every data module of chips: its parts, statistics and image size."""
+    found = (getattr(modules, name) for name in modules.__all__)
+    return _table(
+        [
+            'data module',
+            'trains, validates, tests on',
+            'statistics',
+            'no data becomes',
+            'image size',
+        ],
+        [
+            [
+                f'{{py:class}}`~{module.__module__}.{module.__name__}`',
+                ', '.join(f'`{part}`' for part in module.parts.values()),
+                module.statistics_source,
+                _no_data(module),
+                _image_size(module),
+            ]
+            for module in found
+            if issubclass(module, ChipDataModule)
+        ],
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
-    table.__name__: table for table in (names, weights, sensors, bands, prompts, samplers, datasets)
+    table.__name__: table
+    for table in (names, weights, sensors, bands, prompts, samplers, datasets, datamodules)
 }
 
 
@@ -166,6 +195,24 @@ def _is_adapted(entry: Entry) -> bool:
     sensor = entry.spec.target
     prompt = resolve_prompt(entry.spec.prompts[0], entry.spec.architecture, sensor, seed=0)
     return not same_bands(prompt.bands, sensor.bands)
+
+
+def _no_data(module: type[ChipDataModule]) -> str:
+    """What stands for no data after normalisation, radar and other bands apart."""
+    made = module(bands=tuple(module.scales))
+    ranges: dict[str, list[float]] = {}
+    for band, fill in zip(made.bands, made.fill.tolist(), strict=True):
+        radar = made.dataset_class.units[band] in {DB, LINEAR}
+        ranges.setdefault('radar' if radar else 'others', []).append(fill)
+    return '<br>'.join(
+        f'{kind if len(ranges) > 1 else "all"}: {min(fills):.1f} … {max(fills):.1f}'
+        for kind, fills in ranges.items()
+    )
+
+
+def _image_size(module: type[ChipDataModule]) -> str:
+    size = inspect.signature(module).parameters.get('size')
+    return 'as the files' if size is None else f'`size`, {size.default}'
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
