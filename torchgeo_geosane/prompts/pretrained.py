@@ -4,7 +4,7 @@ from functools import partial
 
 import timm
 import torch
-from timm.models import PretrainedCfg
+from timm.models import PretrainedCfg, get_arch_pretrained_cfgs
 
 from torchgeo_geosane.errors import PromptError, did_you_mean
 from torchgeo_geosane.foundry.source import StateDictSource, TensorSource
@@ -15,7 +15,9 @@ from torchgeo_geosane.sensors import get_sensor
 
 def names(architecture: str) -> list[str]:
     """The prompts of this kind for an architecture."""
-    return [f'timm:{name}' for name in timm.list_pretrained(f'{architecture}.*')]
+    # Not timm.list_pretrained, which goes through all architectures each time.
+    tagged = sorted(get_arch_pretrained_cfgs(architecture))
+    return [f'timm:{name}' for name in tagged if timm.is_model_pretrained(name)]
 
 
 def resolve(rest: str, architecture: str) -> Prompt:
