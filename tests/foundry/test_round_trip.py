@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-import timm
 import torch
 from torch import Tensor
 
-from torchgeo_geosane.architectures import initialise, target_shapes
+from torchgeo_geosane.architectures import initialise, list_architectures, target_shapes
 from torchgeo_geosane.foundry.layout import Layout
 from torchgeo_geosane.foundry.tokens import detokenise, tokenise
 
@@ -54,7 +53,7 @@ def _without_initialisation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures('_without_initialisation')
 @pytest.mark.parametrize('part', range(PARTS))
 def test_shapes_of_every_timm_architecture(part: int) -> None:
-    for architecture in timm.list_models()[part::PARTS]:
+    for architecture in list_architectures()[part::PARTS]:
         target = target_shapes(architecture, 3)
         shapes = {name: t.shape for name, t in target.items() if t.dtype.is_floating_point}
         layout = Layout.plan(shapes, 230)
