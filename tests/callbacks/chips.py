@@ -41,6 +41,7 @@ class Chips(Dataset[dict[str, Tensor]]):
         targets = {
             'label': torch.tensor(bright),
             'labels': torch.tensor([bright, 1 - bright]),
+            'nothing that shows': torch.tensor(index // 2 % 2),
             'value': torch.tensor(float(bright)),
             'mask': mask,
             'heights': mask.float(),

@@ -72,7 +72,8 @@ class Backbone:
 
         Returns:
             float32 on the CPU, ``[batch, rows, columns, d]``: one cell for a whole image, up to 4×4
-            for an encoder's map; of two dates seen one by one, what differs between them.
+            for an encoder, whose maps of all scales are joined; of two dates seen one by one, what
+            differs between them.
         """
         seen = [self._features(view) for view in self.views(image)]
         features = seen[0] if len(seen) == 1 else (seen[1] - seen[0]).abs()
@@ -102,10 +103,11 @@ class Backbone:
             pooled = module.forward_head(module.forward_features(image), pre_logits=True)
             return pooled.flatten(1)[:, None, None]
         maps = module(image)
-        # Encoders for DPT return maps and class tokens.
-        last = (maps[0] if isinstance(maps, tuple) else maps)[-1]
-        rows, columns = (min(_CELLS, size) for size in last.shape[-2:])
-        return adaptive_avg_pool2d(last, (rows, columns)).permute(0, 2, 3, 1)
+        # Encoders for DPT return maps and class tokens, the others their input as the first map.
+        seen = maps[0] if isinstance(maps, tuple) else maps[1:]
+        rows, columns = (min(_CELLS, size) for size in seen[-1].shape[-2:])
+        pooled = [adaptive_avg_pool2d(each, (rows, columns)) for each in seen if each.shape[1]]
+        return torch.cat(pooled, dim=1).permute(0, 2, 3, 1)
 
 
 def _match(module: nn.Module, spec: Spec, is_encoder: bool) -> dict[str, str]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from torchgeo_geosane.callbacks.batches import training_batches
+from torchgeo_geosane.callbacks.batches import merged, training_batches
 from torchgeo_geosane.callbacks.tasks import as_written, has_begun, model_input
 from torchgeo_geosane.errors import DataError
 
@@ -21,12 +21,14 @@ class ConditionBatchNorm(Callback):
     """Re-estimates the running statistics of all BatchNorm layers before the first training step.
 
     Generated weights come with the running statistics of their prompt, which describe neither these
-    weights nor this data. Here each statistic becomes the plain average over ``batches`` batches of
-    training data, seen with the augmentations of training. Weights stay as they are, and so does
-    what is random in the training. A run that continues from a checkpoint is left alone.
+    weights nor this data. Here each statistic becomes that of ``batches`` batches of training data,
+    seen with the augmentations of training. Small batches are joined: statistics that differ from
+    batch to batch do not fit each other on average, and errors grow from layer to layer. Weights
+    stay as they are, and so does what is random in the training. A run that continues from a
+    checkpoint is left alone.
 
     Args:
-        batches: How many training batches to average over.
+        batches: How many training batches to take.
     """
 
     def __init__(self, batches: int = 20) -> None:
@@ -52,17 +54,17 @@ class ConditionBatchNorm(Callback):
             return
         with training_batches(trainer, self.batches) as batches, as_written(trainer):
             inputs = (model_input(pl_module, batch) for batch in batches)
-            change = condition(pl_module, layers, inputs)
+            change = condition(pl_module, layers, merged(inputs))
         _synchronise(trainer, layers)
         if change.unseen:
-            rank_zero_warn(f'BatchNorm that forward does not reach: {_some(change.unseen)}')
+            rank_zero_info(f'BatchNorm that forward does not reach: {_some(change.unseen)}')
         if not change.changed:
             raise DataError(
-                f'0 of {change.buffers} running statistics changed on {change.batches} training '
-                'batches: they were estimated on these before, or the batches hold nothing'
+                f'0 of {change.buffers} running statistics changed on {change.images} training '
+                'images: they were estimated on these before, or the images hold nothing'
             )
         rank_zero_info(
-            f'BatchNorm conditioned on {change.batches} training batches: {change.changed} of '
+            f'BatchNorm conditioned on {change.images} training images: {change.changed} of '
             f'{change.buffers} running statistics changed, by {change.mean:.0%} on average'
         )
 
@@ -72,14 +74,14 @@ class Change:
     """What conditioning did.
 
     Attributes:
-        batches: How many batches were seen.
-        buffers: How many running statistics there are, means and variances counted apart.
+        images: How many images were seen.
+        buffers: How many running statistics were estimated, means and variances counted apart.
         changed: How many of them are other than before.
         mean: The mean relative change ``|new - old| / max(|new|, |old|)`` of the statistics.
         unseen: Names of the layers that no batch went through; they are as before.
     """
 
-    batches: int
+    images: int
     buffers: int
     changed: int
     mean: float
@@ -122,12 +124,12 @@ def condition(
         DataError: If ``inputs`` is empty.
     """
     before = {name: _buffers(layer) for name, layer in layers.items()}
-    batches = 0
+    images = 0
     with _averaging(module, layers):
         for batch in inputs:
             module(batch)
-            batches += 1
-    if not batches:
+            images += len(batch)
+    if not images:
         raise DataError('BatchNorm cannot be conditioned: the training data yield no batch')
     unseen = tuple(name for name, layer in layers.items() if layer.num_batches_tracked == 0)
     for name in unseen:
@@ -135,10 +137,11 @@ def condition(
     changes = [
         _relative_change(before[name][statistic], getattr(layer, statistic))
         for name, layer in layers.items()
+        if name not in unseen
         for statistic in _STATISTICS
     ]
     changed = sum(change > 0 for change in changes)
-    return Change(batches, len(changes), changed, sum(changes) / len(changes), unseen)
+    return Change(images, len(changes), changed, sum(changes) / max(len(changes), 1), unseen)
 
 
 @contextmanager

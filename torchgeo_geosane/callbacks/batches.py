@@ -1,6 +1,6 @@
 """Batches of training data ahead of the training, as the training will see them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from itertools import islice
@@ -10,9 +10,13 @@ import numpy as np
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from torchgeo_geosane.errors import DataError
+
+# What is joined for a pass without gradients: 64 images of 128 x 128.
+_PIXELS = 2**20
 
 
 @contextmanager
@@ -46,6 +50,31 @@ def training_batches(trainer: Trainer, count: int) -> Iterator[Iterator[Any]]:
                 _restore(generator, state)
 
 
+def merged(images: Iterable[Tensor], pixels: int = _PIXELS) -> Iterator[Tensor]:
+    """Join batches of images of one size, so that a batch's statistics are nearly the data's.
+
+    Args:
+        images: ``[batch, ..., channels, height, width]``.
+        pixels: How many are joined at most; what is larger stays as it is.
+    """
+    held: list[Tensor] = []
+    for image in images:
+        fits = not held or (
+            image.shape[1:] == held[0].shape[1:]
+            and sum(map(_pixels, held)) + _pixels(image) <= pixels
+        )
+        if not fits:
+            yield torch.cat(held)
+            held = []
+        held.append(image)
+    if held:
+        yield torch.cat(held)
+
+
+def _pixels(image: Tensor) -> int:
+    return image.numel() // image.shape[-3]
+
+
 def _delivered(trainer: Trainer, loader: Any) -> Iterator[Any]:
     """Take Lightning's way from loader to training step, with the hooks of the data module."""
     task = trainer.lightning_module
@@ -59,9 +88,9 @@ def _generators(loader: Any) -> Iterator[torch.Generator | np.random.Generator]:
     """The random generators that a loader and its samplers have of their own."""
     sampler, batch_sampler = (getattr(loader, name, None) for name in ('sampler', 'batch_sampler'))
     for owner in (loader, sampler, batch_sampler, getattr(batch_sampler, 'sampler', None)):
-        generator = getattr(owner, 'generator', None)
-        if isinstance(generator, torch.Generator | np.random.Generator):
-            yield generator
+        for value in getattr(owner, '__dict__', {}).values():
+            if isinstance(value, torch.Generator | np.random.Generator):
+                yield value
 
 
 def _state(generator: torch.Generator | np.random.Generator) -> Any:

@@ -41,7 +41,7 @@ class SelectCandidates(Callback):
     Args:
         candidates: How many to draw.
         keep: How many of the best to average; 1 keeps the best as it is.
-        probe: ``knn`` or ``linear``, see :func:`~torchgeo_geosane.callbacks.probe.probe`.
+        probe: ``linear`` or ``knn``, see :func:`~torchgeo_geosane.callbacks.probe.probe`.
         batches: How many training batches to draw at most; their images are held in memory.
         seed: Which images fit the probe and which score it.
     """
@@ -50,7 +50,7 @@ class SelectCandidates(Callback):
         self,
         candidates: int = 10,
         keep: int = 1,
-        probe: Probe = 'knn',
+        probe: Probe = 'linear',
         batches: int = 20,
         seed: int = 0,
     ) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from torchgeo_geosane.callbacks.backbone import Backbone
 from torchgeo_geosane.callbacks.batch_norm import condition, running_layers
+from torchgeo_geosane.callbacks.batches import merged
 from torchgeo_geosane.callbacks.examples import Examples
 from torchgeo_geosane.callbacks.probe import Probe, probe, score
 from torchgeo_geosane.callbacks.tasks import as_written
@@ -51,7 +52,7 @@ class Judge:
         modes = [(module, module.training) for module in backbone.module.modules()]
         with as_written(self.trainer):
             if layers:
-                condition(backbone.module, layers, self._views())
+                condition(backbone.module, layers, merged(self._views()))
             backbone.module.eval()
             features = [backbone.features(image) for image in self._on_device()]
         for module, training in modes:

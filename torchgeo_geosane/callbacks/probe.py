@@ -9,8 +9,8 @@ Probe = Literal['knn', 'linear']
 Measure = Literal['balanced accuracy', 'mean average precision', 'R2']
 PROBES = get_args(Probe)
 
-_NEIGHBOURS = 5
-_RIDGE = 0.1  # Of each standardised feature's variance.
+_NEIGHBOURS = 10
+_LARGEST = 5.0  # Standard deviations: a single odd image shall not decide.
 _ROWS = 1024  # Compared at once, so that similarities need some 50 MB at most.
 
 
@@ -18,7 +18,7 @@ def probe(kind: Probe, features: Tensor, targets: Tensor, held_back: Tensor) -> 
     """Fit a probe on one part of the data and predict the other.
 
     Args:
-        kind: ``knn``, the mean target of the five most similar features, or ``linear``, a ridge
+        kind: ``knn``, the mean target of the ten most similar features, or ``linear``, a ridge
             regression. Both are exact: nothing is random, nothing needs tuning.
         features: Of the part to fit on, float ``[n, d]``.
         targets: Float ``[n, k]``: one-hot classes, labels, fractions or values.
@@ -28,7 +28,9 @@ def probe(kind: Probe, features: Tensor, targets: Tensor, held_back: Tensor) -> 
         Predicted targets, float ``[m, k]``.
     """
     mean, std = features.mean(0), features.std(0).clamp(min=1e-6)
-    known, asked = (features - mean) / std, (held_back - mean) / std
+    known, asked = (
+        ((each - mean) / std).clamp(-_LARGEST, _LARGEST) for each in (features, held_back)
+    )
     return _nearest(known, targets, asked) if kind == 'knn' else _ridge(known, targets, asked)
 
 
@@ -62,7 +64,8 @@ def _nearest(known: Tensor, targets: Tensor, asked: Tensor) -> Tensor:
 def _ridge(known: Tensor, targets: Tensor, asked: Tensor) -> Tensor:
     mean = targets.mean(0)
     covariance = known.T @ known / len(known)
-    covariance.diagonal().add_(_RIDGE)
+    # As much signal as noise is expected, spread over all features alike.
+    covariance.diagonal().add_(known.shape[1] / len(known))
     weight = torch.linalg.solve(covariance, known.T @ (targets - mean) / len(known))
     return asked @ weight + mean
 
