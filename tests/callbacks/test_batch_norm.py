@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler, Sampler
 from torchgeo.main import main as torchgeo_main
-from torchgeo.trainers import ClassificationTask, SemanticSegmentationTask
+from torchgeo.trainers import ClassificationTask, ObjectDetectionTask, SemanticSegmentationTask
 from torchvision.ops import FrozenBatchNorm2d
 
 from torchgeo_geosane.callbacks import ConditionBatchNorm
@@ -141,6 +141,23 @@ def test_encoder_and_decoder_of_a_segmentation_task(tmp_path: Path, said: list[s
     count = 2 * len(running_layers(task))
     run = trainer(tmp_path, ConditionBatchNorm(batches=1))
     run.fit(task, datamodule=ChipsDataModule(target='mask'))
+    assert any(f'{count} of {count} running statistics changed' in message for message in said)
+
+
+def test_a_detector(tmp_path: Path, said: list[str]) -> None:
+    """It sees no boxes: what it would learn from them plays no part."""
+
+    def together(samples: list[dict[str, Tensor]]) -> dict[str, Any]:
+        batch = {name: [sample[name] for sample in samples] for name in samples[0]}
+        return {**batch, 'image': torch.stack(batch['image'])}
+
+    box = {'bbox_xyxy': torch.tensor([[4.0, 4.0, 30.0, 30.0]]), 'label': torch.tensor([1])}
+    samples: Any = [{'image': torch.rand(3, 64, 64), **box} for _ in range(4)]
+    loader = DataLoader(samples, batch_size=2, collate_fn=together)
+    task = ObjectDetectionTask('fcos', 'resnet18', in_channels=3, num_classes=2)
+    count = 2 * len(running_layers(task))
+    trainer(tmp_path, ConditionBatchNorm(), limit_val_batches=0).fit(task, loader)
+    assert count > 0
     assert any(f'{count} of {count} running statistics changed' in message for message in said)
 
 
