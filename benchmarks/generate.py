@@ -69,7 +69,8 @@ Written by `python benchmarks/generate.py`. Foundry: d {d}, {heads} heads, {laye
 latent {latent}, randomly initialised; one prompt (random weights in a safetensors file), KDE, one
 candidate; everything from the spec to the verified state dict, except the cache. Seconds are CPU
 seconds (on a GPU: seconds), mean ± spread (largest minus smallest) over the runs, wall seconds in
-brackets: at one thread they are longer where the machine did other work too. *Other* is everything but the encode and decode passes, as a share of all. *GEMM* is the
+brackets: at one thread they are longer where the machine did other work too.
+*Other* is everything but the encode and decode passes, as a share of all. *GEMM* is the
 share of the rate of plain matrix products of the same shapes (linear maps and attention), timed
 in the same process before and after. *Added* is the largest memory (anonymous resident set)
 beyond foundry and result, in MB and as a share of the result.
