@@ -224,6 +224,9 @@ def test_ctrl_c_leaves_nothing(
         yield from ()
         raise KeyboardInterrupt
 
+    def interrupted_while_writing(_: int) -> None:
+        raise KeyboardInterrupt
+
     spec = make_spec()
     with monkeypatch.context() as patch:
         patch.setattr(Engine, 'run', interrupted)
@@ -233,7 +236,7 @@ def test_ctrl_c_leaves_nothing(
     with cache.locked(file_of(spec)):  # It is free.
         pass
     with monkeypatch.context() as patch:
-        patch.setattr(os, 'fsync', lambda _: signal.raise_signal(signal.SIGINT))
+        patch.setattr(os, 'fsync', interrupted_while_writing)
         with pytest.raises(KeyboardInterrupt):
             generate(spec)
     assert weights_files(cache_directory) == []

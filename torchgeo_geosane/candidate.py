@@ -11,7 +11,7 @@ from torchgeo_geosane.architectures import TensorSpec, initialise, tied_names
 from torchgeo_geosane.errors import FoundryError, PromptError
 from torchgeo_geosane.foundry.foundry import Foundry
 from torchgeo_geosane.foundry.layout import Layout
-from torchgeo_geosane.foundry.source import TensorSource
+from torchgeo_geosane.foundry.source import TensorSource, all_finite
 from torchgeo_geosane.foundry.tokens import TokenWriter
 from torchgeo_geosane.prompts import Prompt
 from torchgeo_geosane.provenance import Coverage, PromptRecord, Provenance, StemRecord
@@ -159,7 +159,7 @@ def _versions() -> dict[str, str]:
 
 def check_finite(name: str, tensor: Tensor, spec: Spec) -> Tensor:
     """A prompt's tensor, if it can be used."""
-    if tensor.dtype.is_floating_point and not torch.isfinite(tensor).all():
+    if tensor.dtype.is_floating_point and not all_finite(tensor):
         raise PromptError(
             f'prompt {", ".join(spec.prompts)}: tensor {name!r} holds NaN or infinite values: '
             'it cannot be a prompt. Check the file it comes from.'
@@ -180,7 +180,7 @@ def verify(tensors: Mapping[str, Tensor], target: Mapping[str, TensorSpec]) -> N
                 f'{name!r} came out as {tuple(tensor.shape)} {tensor.dtype}, '
                 f'the architecture wants {wanted.shape} {wanted.dtype}'
             )
-        if wanted.dtype.is_floating_point and not torch.isfinite(tensor).all():
+        if wanted.dtype.is_floating_point and not all_finite(tensor):
             raise FoundryError(
                 f'{name!r} came out with NaN or infinite values: '
                 'choose a smaller bandwidth, or another foundry'
