@@ -101,5 +101,5 @@ def _hash(source: TensorSource, name: str, shape: tuple[int, ...]) -> str:
         values = source.rows(name, start, min(start + step, rows)).to(torch.float32).contiguous()
         if not all_finite(values):
             raise CollectionError(f'tensor {name!r} holds NaN or infinite values')
-        digest.update(values.numpy())
+        digest.update(values.numpy().data)
     return digest.hexdigest()
