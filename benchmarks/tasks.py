@@ -26,7 +26,7 @@ from torchgeo import trainers
 
 import torchgeo_geosane.tasks as ours
 from torchgeo_geosane import cache
-from torchgeo_geosane.architectures import head_names
+from torchgeo_geosane.architectures import flat_name, head_names
 from torchgeo_geosane.export import export
 from torchgeo_geosane.foundry import checkpoint
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
@@ -182,13 +182,13 @@ def assert_holds(module: nn.Module, tensors: dict[str, Tensor], architecture: st
     Raises:
         ValueError: If one is not; it is named.
     """
-    generated = {_plain(name): tensor for name, tensor in tensors.items()}
-    head = {_plain(name) for name in head_names(architecture)}
+    generated = {flat_name(name): tensor for name, tensor in tensors.items()}
+    head = {flat_name(name) for name in head_names(architecture)}
     held = 0
     for name, tensor in module.state_dict().items():
-        expected = generated.get(_plain(name))
+        expected = generated.get(flat_name(name))
         if expected is None:
-            if _plain(name) not in head:
+            if flat_name(name) not in head:
                 raise ValueError(f'not loaded: {name}')
         elif not torch.equal(tensor, expected):
             raise ValueError(f'not the generated one: {name}')
@@ -201,10 +201,6 @@ def assert_holds(module: nn.Module, tensors: dict[str, Tensor], architecture: st
 def _statistics(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     kinds = ('running_mean', 'running_var', 'num_batches_tracked')
     return {name: tensor for name, tensor in tensors.items() if name.endswith(kinds)}
-
-
-def _plain(name: str) -> str:
-    return name.removeprefix('model.').replace('.', '_')
 
 
 class Errors:

@@ -1,5 +1,6 @@
 """What timm knows of an architecture: names, shapes and dtypes of its state dict."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -17,6 +18,13 @@ class TensorSpec(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: torch.dtype
+
+
+class _Outline(NamedTuple):
+    """What a headless model says of itself: its shapes, and second names to first."""
+
+    shapes: Mapping[str, TensorSpec]
+    tied: Mapping[str, str]
 
 
 # What the names begin with that this package itself registers with timm.
@@ -48,7 +56,6 @@ def check_architecture(name: str) -> None:
         raise ArchitectureError(f'unknown architecture {name!r}{did_you_mean(name, known)}')
 
 
-@lru_cache(maxsize=64)
 def target_shapes(architecture: str, in_chans: int) -> Mapping[str, TensorSpec]:
     """The state dict that the headless architecture wants, without its values.
 
@@ -65,12 +72,15 @@ def target_shapes(architecture: str, in_chans: int) -> Mapping[str, TensorSpec]:
         ArchitectureError: If timm has no such model, or it cannot be built headless with so many
             channels.
     """
-    with torch.random.fork_rng(devices=[]), torch.device('meta'):
-        model = _build(architecture, in_chans)
-    state_dict = model.state_dict()
-    return MappingProxyType(
-        {name: TensorSpec(tuple(tensor.shape), tensor.dtype) for name, tensor in state_dict.items()}
-    )
+    return _outline(architecture, in_chans).shapes
+
+
+def flat_name(name: str) -> str:
+    """A tensor's name as it is whether or not a feature extractor nests the model or joins names.
+
+    ``stages.0.conv.weight``, ``stages_0.conv.weight`` and ``model.stages_0.conv.weight`` are one.
+    """
+    return re.sub(r'^(model\.)+', '', name).replace('.', '_')
 
 
 @lru_cache(maxsize=64)
@@ -88,7 +98,6 @@ def head_names(architecture: str) -> frozenset[str]:
     return frozenset(whole.state_dict()) - target_shapes(architecture, 3).keys()
 
 
-@lru_cache(maxsize=64)
 def tied_names(architecture: str) -> Mapping[str, str]:
     """The tensors that are others under a second name, because the model uses a layer twice.
 
@@ -98,14 +107,7 @@ def tied_names(architecture: str) -> Mapping[str, str]:
     Raises:
         ArchitectureError: As :func:`target_shapes`.
     """
-    with torch.random.fork_rng(devices=[]), torch.device('meta'):
-        model = _build(architecture, 3)
-    first: dict[int, str] = {}
-    names = {
-        name: first.setdefault(id(tensor), name)
-        for name, tensor in model.state_dict(keep_vars=True).items()
-    }
-    return MappingProxyType({name: other for name, other in names.items() if name != other})
+    return _outline(architecture, 3).tied
 
 
 def initialise(architecture: str, in_chans: int, seed: int) -> dict[str, Tensor]:
@@ -127,6 +129,25 @@ def initialise(architecture: str, in_chans: int, seed: int) -> dict[str, Tensor]
         torch.default_generator.manual_seed(seed)
         model = _build(architecture, in_chans)
     return {name: tensor.detach() for name, tensor in model.state_dict().items()}
+
+
+@lru_cache(maxsize=64)
+def _outline(architecture: str, in_chans: int) -> _Outline:
+    """Build the headless model without values, once for all that is asked of it."""
+    with torch.random.fork_rng(devices=[]), torch.device('meta'):
+        model = _build(architecture, in_chans)
+    state_dict = model.state_dict(keep_vars=True)  # Kept, so that a tensor of two names is one.
+    first: dict[int, str] = {}
+    names = {name: first.setdefault(id(tensor), name) for name, tensor in state_dict.items()}
+    return _Outline(
+        MappingProxyType(
+            {
+                name: TensorSpec(tuple(tensor.shape), tensor.dtype)
+                for name, tensor in state_dict.items()
+            }
+        ),
+        MappingProxyType({name: other for name, other in names.items() if name != other}),
+    )
 
 
 def _build(architecture: str, in_chans: int) -> nn.Module:

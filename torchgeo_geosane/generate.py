@@ -97,11 +97,12 @@ def create(
     sources = _open(prompts, find_stems(spec.architecture))
     foundry = Foundry.load(spec.foundry, _device(device))
     target = target_shapes(spec.architecture, spec.target.in_chans)
+    tied = tied_names(spec.architecture)
     layout = Layout.plan(
         {
             name: sources[0].shape(name)
             for name in target
-            if _is_token(name, target, sources) and name not in tied_names(spec.architecture)
+            if _is_token(name, target, sources) and name not in tied
         },
         foundry.config.token_size,
         foundry.config.tokenisation,

@@ -1,6 +1,5 @@
 """The backbone inside a task: loading generated weights into it, and its features."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from torchgeo_geosane.architectures import head_names, target_shapes
+from torchgeo_geosane.architectures import flat_name, head_names, target_shapes
 from torchgeo_geosane.callbacks.tasks import original
 from torchgeo_geosane.errors import ArchitectureError, DataError
 from torchgeo_geosane.spec import Spec
@@ -116,11 +115,11 @@ def _match(module: nn.Module, spec: Spec, is_encoder: bool) -> dict[str, str]:
     timm's feature extractors join names (``stages_0`` for ``stages.0``) and nest the model.
     """
     target = target_shapes(spec.architecture, spec.target.in_chans)
-    by_plain_name = {_plain(name): name for name in target}
+    by_flat_name = {flat_name(name): name for name in target}
     head = frozenset() if is_encoder else head_names(spec.architecture)
     names = {}
     for key, tensor in module.state_dict().items():
-        name = by_plain_name.get(_plain(key))
+        name = by_flat_name.get(flat_name(key.replace('_orig_mod.', '')))
         if name is not None and target[name].shape == tuple(tensor.shape):
             names[key] = name
         elif key not in head:
@@ -131,7 +130,3 @@ def _match(module: nn.Module, spec: Spec, is_encoder: bool) -> dict[str, str]:
                 f'that has it {found}'
             )
     return names
-
-
-def _plain(name: str) -> str:
-    return re.sub(r'^(model\.)+', '', name.replace('_orig_mod.', '')).replace('.', '_')

@@ -42,7 +42,7 @@ def spec_of(task: LightningModule) -> Spec | None:
         return next((find_spec(name) for name in timm_names(task).values() if is_name(name)), None)
     if isinstance(weights, str) and os.path.exists(weights):
         return Spec.parse(provenance_of(weights).url)
-    if isinstance(weights, str) and (is_name(weights) or weights.startswith('GeoSANE_')):
+    if isinstance(weights, str) and is_name(weights):
         return find_spec(weights)
     return None
 

@@ -7,7 +7,7 @@ from huggingface_hub import ModelCardData
 
 from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.provenance import PromptRecord, Provenance
-from torchgeo_geosane.sensors import Band, Sensor, get_sensor
+from torchgeo_geosane.sensors import Band, Sensor, get_sensor, whole_name
 
 # Licences that the Hub knows by these names; all others are 'other' to it.
 _LICENCES = frozenset(
@@ -46,7 +46,7 @@ def model_card(generated: Generated) -> str:
         f'---\n{_front_matter(provenance)}---',
         f'# {provenance.architecture} for `{provenance.sensor}`, generated',
         f'Backbone weights of the timm architecture `{provenance.architecture}` for the bands below '
-        f'of `{_whole(sensor)}` ({sensor.description}). They were not trained: `torchgeo-geosane` '
+        f'of `{whole_name(sensor.name)}` ({sensor.description}). They were not trained: `torchgeo-geosane` '
         f'generated them around a trained model, as [GeoSANE]({_PAPER}) describes. They have no '
         'head.',
         '## Input',
@@ -107,7 +107,7 @@ def _front_matter(provenance: Provenance) -> str:
             'geosane',
             'remote-sensing',
             'earth-observation',
-            _whole(get_sensor(provenance.sensor)),
+            whole_name(provenance.sensor),
         ],
     )
     return data.to_yaml() + '\n'
@@ -135,11 +135,6 @@ def _input(provenance: Provenance, sensor: Sensor) -> Iterator[str]:
         if stem.adapted
         else f'The stem, {stems}, was not adapted.'
     )
-
-
-def _whole(sensor: Sensor) -> str:
-    """The sensor's name alone: ``sentinel2_all`` of ``sentinel2_all[B4,B3]*2``."""
-    return re.split(r'[\[*]', sensor.name)[0]
 
 
 def _row(number: int, band: Band) -> str:

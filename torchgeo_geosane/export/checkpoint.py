@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchgeo_geosane.architectures import TensorSpec, target_shapes
+from torchgeo_geosane.architectures import TensorSpec, flat_name, target_shapes
 from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.candidate import Generated
-from torchgeo_geosane.errors import ArchitectureError, CacheError
+from torchgeo_geosane.errors import ArchitectureError, CacheError, TokenError
+from torchgeo_geosane.foundry.pickles import read_pickle
 from torchgeo_geosane.provenance import Provenance
 from torchgeo_geosane.spec import Spec
 
@@ -86,7 +87,7 @@ def encoder_names(architecture: str, in_chans: int) -> dict[str, str]:
             model has not.
     """
     target = target_shapes(architecture, in_chans)
-    ours = {_flat(name): name for name in target}
+    ours = {flat_name(name): name for name in target}
     names: dict[str, str] = {}
     for name, shape in _encoder_shapes(architecture, in_chans).items():
         inner = name.removeprefix('model.')
@@ -100,14 +101,9 @@ def encoder_names(architecture: str, in_chans: int) -> dict[str, str]:
     return names
 
 
-def _flat(name: str) -> str:
-    """A name as it is whether or not its modules were renamed."""
-    return name.replace('.', '_')
-
-
 def _unwrapped(name: str) -> tuple[str, ...]:
-    """A name as it is, or without the wrapper that some of timm's extractors add, flat."""
-    return tuple(_flat(name.removeprefix(wrapper)) for wrapper in ('', 'model.', 'body.'))
+    """A flat name as it is, or without the wrapper ``body`` that some of timm's extractors add."""
+    return flat_name(name), flat_name(name.removeprefix('body.'))
 
 
 def provenance_of_checkpoint(path: Path) -> Provenance:
@@ -119,8 +115,8 @@ def provenance_of_checkpoint(path: Path) -> Provenance:
     if not path.is_file():
         raise CacheError(f'no such file: {path}')
     try:
-        content = torch.load(path, map_location='cpu', mmap=True, weights_only=True)
-    except Exception as error:  # torch.load raises many kinds for files that are something else.
+        content = read_pickle(path)
+    except TokenError as error:
         raise CacheError(f'{path} is not a readable checkpoint: {error}') from error
     if not isinstance(content, dict) or _PROVENANCE not in content:
         raise CacheError(f'{path} was not written by torchgeo-geosane: it carries no provenance')

@@ -1,6 +1,6 @@
 """Which prompt is taken where none is named, as data."""
 
-import re
+from torchgeo_geosane.sensors import whole_name
 
 # TorchGeo's weights whose stem is the sensor's, or at least sees all of its bands. Of several
 # methods the one TorchGeo offers for most sensors is taken: MoCo, for the larger ViTs MAE.
@@ -65,7 +65,7 @@ def default_prompt(architecture: str, sensor_name: str) -> str:
         TorchGeo's remote-sensing weights where they exist, then a packaged encoder, then timm's
         default weights.
     """
-    sensor_name = re.split(r'[\[*]', sensor_name)[0]
+    sensor_name = whole_name(sensor_name)
     enum, members = _TORCHGEO.get(architecture, ('', {}))
     if sensor_name in members:
         return f'torchgeo:{enum}.{members[sensor_name]}'

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from torchgeo_geosane.architectures import target_shapes
-from torchgeo_geosane.errors import PromptError, did_you_mean
+from torchgeo_geosane.errors import PromptError, TokenError, did_you_mean
 from torchgeo_geosane.foundry.source import StateDictSource, TensorSource
 from torchgeo_geosane.prompts.base import Prompt
 from torchgeo_geosane.prompts.onnx_file import open_onnx
@@ -64,7 +64,10 @@ def resolve(rest: str, architecture: str) -> Prompt:
 
 
 def _load(name: str) -> TensorSource:
-    stored = open_onnx(_verified(name))
+    try:
+        stored = open_onnx(_verified(name))
+    except TokenError as error:
+        raise PromptError(f"prompt 'ukis:{name}': {error}") from error
     encoder = [tensor for tensor in stored.names() if tensor.startswith('model.encoder.')]
     target = target_shapes(_ARCHITECTURE, get_sensor(_SENSORS[name[:2]]).in_chans)
     # Both list their modules in the order of the forward pass; ONNX has no batch counters, and

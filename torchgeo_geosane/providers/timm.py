@@ -15,7 +15,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from torchgeo_geosane.architectures import head_names, list_architectures
+from torchgeo_geosane.architectures import flat_name, head_names, list_architectures
 from torchgeo_geosane.errors import ArchitectureError
 from torchgeo_geosane.export.folder import normalisation
 from torchgeo_geosane.generate import generate
@@ -102,10 +102,10 @@ def check_loaded(model: nn.Module, tensors: Mapping[str, Tensor], spec: Spec) ->
     Raises:
         ArchitectureError: If a tensor is another than the generated one; it is named.
     """
-    generated = {_plain(name): (name, tensor) for name, tensor in tensors.items()}
+    generated = {flat_name(name): (name, tensor) for name, tensor in tensors.items()}
     fresh = []
     for key, tensor in model.state_dict().items():
-        name, expected = generated.get(_plain(key), (key, None))
+        name, expected = generated.get(flat_name(key), (key, None))
         if expected is None:
             fresh.append(key)
         # Another shape: timm has resampled it, for another image size say.
@@ -169,10 +169,6 @@ def _describe(model: nn.Module, spec: Spec) -> None:
             if isinstance(described, dict):
                 described.pop('state_dict', None)
     model.pretrained_cfg |= _description(spec)  # type: ignore[operator]
-
-
-def _plain(name: str) -> str:
-    return name.removeprefix('model.').replace('.', '_')
 
 
 def _same(tensor: Tensor, expected: Tensor) -> bool:

@@ -19,7 +19,7 @@ from torchgeo_geosane.foundry.sampling import KDE, Sampler
 from torchgeo_geosane.generate import generate
 from torchgeo_geosane.prompts import resolve_prompt
 from torchgeo_geosane.providers import timm as timm_door
-from torchgeo_geosane.providers.catalog import catalogue, find_spec, is_name
+from torchgeo_geosane.providers.catalog import DEFAULT_SENSOR, catalogue, find_spec, is_name
 from torchgeo_geosane.providers.on_demand import OnDemand
 from torchgeo_geosane.sensors import Sensor, find_sensor, get_sensor
 from torchgeo_geosane.spec import Precision, Spec
@@ -102,7 +102,7 @@ class _GeneratedStateDict(dict[str, Tensor]):
 
 def weights(
     architecture: str,
-    sensor: str | Sequence[str] = 'rgb',
+    sensor: str | Sequence[str] = DEFAULT_SENSOR,
     bands: Sequence[str] | None = None,
     *,
     seed: int = 0,

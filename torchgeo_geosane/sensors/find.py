@@ -37,6 +37,11 @@ def get_sensor(name: str) -> Sensor:
     return sensor.stacked(int(images or 1))
 
 
+def whole_name(name: str) -> str:
+    """The sensor alone: ``sentinel2_all`` of ``sentinel2_all[B4,B3]*2``."""
+    return re.split(r'[\[*]', name)[0]
+
+
 def find_sensor(bands: Sequence[str]) -> Sensor:
     """Find the sensor that has all of a dataset's bands, with its bands in the dataset's order.
 
@@ -61,7 +66,7 @@ def find_sensor(bands: Sequence[str]) -> Sensor:
     if len({tuple((band.name, band.wavelength) for band in one.bands) for one in chosen}) > 1:
         raise SensorError(
             f'several sensors have the bands {list(bands)} and mean different ones: '
-            f'name one of {", ".join(one.name.partition("[")[0] for one in chosen)}'
+            f'name one of {", ".join(whole_name(one.name) for one in chosen)}'
         )
     return next((one for one in chosen if one.name in SENSORS), chosen[0])
 
