@@ -1,0 +1,1 @@
+"""Comparison: one task, one budget, many seeds, from several initialisations."""
