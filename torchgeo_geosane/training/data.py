@@ -192,13 +192,19 @@ class FoundryDataModule(LightningDataModule):
                 else 'the collection is empty: name sources, a manifest, or both'
             )
 
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the training; the collection must be open."""
+        tokens = sum(len(model.reader.layout) for model in self.trained)
+        return self._optimisation.total_steps(tokens, self._foundry.window)
+
     def train_dataloader(self) -> DataLoader[TokenBatch]:
-        """Random windows, ``steps`` batches of them."""
+        """Random windows: those of every step, in micro-batches of one process."""
         options = self._optimisation
-        windows = TokenWindows(
-            self.trained, self._foundry, options.steps * options.batch_size, options.seed
-        )
-        return DataLoader(windows, batch_size=options.batch_size)
+        length = self.steps * options.batch_size
+        windows = TokenWindows(self.trained, self._foundry, length, options.seed)
+        processes = self.trainer.world_size if self.trainer else 1
+        return DataLoader(windows, batch_size=options.micro_batch(processes))
 
     def val_dataloader(self) -> list[DataLoader[TokenBatch]]:
         """Even windows of the trained models, and of the held-out ones if there are any."""
