@@ -10,7 +10,7 @@ from torchgeo.datamodules import BaseDataModule
 from torchgeo.datasets import DatasetNotFoundError
 
 from torchgeo_geosane.datamodules import Sentinel2LandUseDataModule
-from torchgeo_geosane.datamodules.sentinel2_landuse import RandomChipSampler
+from torchgeo_geosane.datamodules.scene import RandomChipSampler
 from torchgeo_geosane.datasets import IGNORE_INDEX, Sentinel2LandUse
 
 ROOT = Path(__file__).parents[1] / 'data' / 'sentinel2_landuse'

@@ -16,11 +16,13 @@ from torchgeo.datasets import DatasetNotFoundError, RGBBandsMissingError
 
 from torchgeo_geosane.datasets import IGNORE_INDEX, Sentinel2LandUse
 from torchgeo_geosane.datasets.scene import read_scene
-from torchgeo_geosane.datasets.sentinel2_landuse import GAP, split_columns
+from torchgeo_geosane.datasets.scene_chips import split_columns
+from torchgeo_geosane.datasets.scene_labels import PolygonLabels
 from torchgeo_geosane.errors import DataError, SensorError
 
 ROOT = Path(__file__).parents[1] / 'data' / 'sentinel2_landuse'
 EXAMPLE = Path(__file__).parents[2] / 'examples' / 'data' / 'sentinel2_landuse'
+GAP = Sentinel2LandUse.gap
 SPLITS = ('train', 'val', 'test')
 
 
@@ -95,7 +97,9 @@ def test_smaller_polygons_lie_on_top(copy: Path) -> None:
 
 @given(width=st.integers(80, 20_000))
 def test_parts_are_disjoint_ordered_and_apart(width: int) -> None:
-    parts = sorted((split_columns(width, split) for split in SPLITS), key=lambda part: part.start)
+    parts = sorted(
+        (split_columns(width, split, GAP) for split in SPLITS), key=lambda part: part.start
+    )
     assert parts[0].start == 0
     assert parts[-1].stop == width
     for left, right in pairwise(parts):
@@ -123,8 +127,9 @@ def test_no_native_pixel_of_the_coarsest_band_reaches_two_parts(copy: Path) -> N
 @pytest.mark.parametrize('patch_size', [16, 20, 32, 200])
 def test_grid_covers_a_part_exactly_once(split: str, patch_size: int) -> None:
     data = dataset(split=split, patch_size=patch_size)
-    part = read_scene(ROOT, data.bands, data.resolution, data.classes, data.attribute).mask[
-        :, split_columns(192, split)
+    labels = PolygonLabels(data.classes, data.attribute)
+    part = read_scene(ROOT, data.bands, data.resolution, data.dtype, labels).mask[
+        :, split_columns(192, split, GAP)
     ]
     rows, columns = data.grid_shape
     assert len(data) == rows * columns
@@ -196,7 +201,7 @@ def test_patch_larger_than_the_training_part() -> None:
 
 def test_scene_too_narrow_to_split() -> None:
     with pytest.raises(DataError, match='too narrow'):
-        split_columns(60, 'train')
+        split_columns(60, 'train', GAP)
 
 
 def test_missing_band_file(copy: Path) -> None:

@@ -4,6 +4,7 @@ from torchgeo_geosane.datamodules.california_wildfires import CaliforniaWildfire
 from torchgeo_geosane.datamodules.dfc2020 import DFC2020DataModule
 from torchgeo_geosane.datamodules.fmow import FMoWDataModule
 from torchgeo_geosane.datamodules.fmow_sentinel import FMoWSentinelDataModule
+from torchgeo_geosane.datamodules.landsat7_landcover import Landsat7LandCoverDataModule
 from torchgeo_geosane.datamodules.sen1floods11 import Sen1Floods11DataModule
 from torchgeo_geosane.datamodules.sen12flood import SEN12FloodDataModule
 from torchgeo_geosane.datamodules.sentinel2_landuse import Sentinel2LandUseDataModule
@@ -13,6 +14,7 @@ __all__ = [
     'DFC2020DataModule',
     'FMoWDataModule',
     'FMoWSentinelDataModule',
+    'Landsat7LandCoverDataModule',
     'SEN12FloodDataModule',
     'Sen1Floods11DataModule',
     'Sentinel2LandUseDataModule',

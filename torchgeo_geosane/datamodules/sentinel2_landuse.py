@@ -1,52 +1,14 @@
 """Data module of the Sentinel-2 land-use scene."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import kornia.augmentation as K
-import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
-from torchgeo.datamodules import NonGeoDataModule
-
+from torchgeo_geosane.datamodules.scene import SceneDataModule
 from torchgeo_geosane.datasets import Sentinel2LandUse
 
 
-class RandomChipSampler(Sampler[int]):
-    """Draws windows at random, with replacement.
-
-    It depends on the seed of the run alone, not on how many random numbers were drawn before:
-    models with different starts see the same chips. Being no ``RandomSampler``, distributed
-    training wraps it instead of replacing it.
-    """
-
-    def __init__(self, windows: int, length: int) -> None:
-        """Start from the seed that ``seed_everything`` or ``torch.manual_seed`` set.
-
-        Args:
-            windows: Number of windows to draw from.
-            length: Number of draws an epoch.
-        """
-        self._windows = windows
-        self._length = length
-        self._generator = torch.Generator().manual_seed(torch.initial_seed())
-
-    def __len__(self) -> int:
-        """Return the number of draws an epoch."""
-        return self._length
-
-    def __iter__(self) -> Iterator[int]:
-        """Draw one epoch."""
-        drawn = torch.randint(self._windows, (self._length,), generator=self._generator)
-        yield from drawn.tolist()
-
-
-class Sentinel2LandUseDataModule(NonGeoDataModule):
-    """Random chips of the western block for training, grids of the others for validation and test.
-
-    Bands are normalised with the mean and standard deviation of the training block. Training chips
-    are flipped at random. See :class:`~torchgeo_geosane.datasets.Sentinel2LandUse`.
-    """
+class Sentinel2LandUseDataModule(SceneDataModule):
+    """Batches of :class:`~torchgeo_geosane.datasets.Sentinel2LandUse`."""
 
     def __init__(
         self,
@@ -57,57 +19,5 @@ class Sentinel2LandUseDataModule(NonGeoDataModule):
         length: int = 100,
         num_workers: int = 0,
     ) -> None:
-        """Initialise the data module; no file is read yet.
-
-        Args:
-            root: Folder of the scene.
-            bands: Bands in the order of the model's input channels.
-            batch_size: Chips a batch.
-            patch_size: Height and width of a chip in pixels.
-            length: Training chips an epoch.
-            num_workers: Worker processes; with the scene in memory 0 is fast.
-        """
-        super().__init__(
-            Sentinel2LandUse,
-            batch_size,
-            num_workers,
-            root=root,
-            bands=tuple(bands),
-            patch_size=patch_size,
-        )
-        self.length = length
-
-    def setup(self, stage: str) -> None:
-        """Create the datasets of a stage and learn the statistics from the training block.
-
-        Args:
-            stage: ``'fit'``, ``'validate'``, ``'test'`` or ``'predict'``.
-
-        Raises:
-            DatasetNotFoundError: If ``root`` is not a folder.
-            DataError: If files are missing, damaged or contradict each other.
-        """
-        super().setup(stage)
-        if stage == 'predict':
-            self.predict_dataset = Sentinel2LandUse(split='test', **self.kwargs)
-        self.mean, self.std = Sentinel2LandUse(split='train', **self.kwargs).statistics()
-        normalize = K.Normalize(mean=self.mean, std=self.std)
-        self.aug = K.AugmentationSequential(normalize, data_keys=None, keepdim=True)
-        self.train_aug = K.AugmentationSequential(
-            normalize,
-            K.RandomHorizontalFlip(),
-            K.RandomVerticalFlip(),
-            data_keys=None,
-            keepdim=True,
-        )
-
-    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Draw ``length`` random chips an epoch."""
-        dataset = self._valid_attribute('train_dataset')
-        return DataLoader(
-            dataset,
-            batch_size=self.batch_size,
-            sampler=RandomChipSampler(len(dataset), self.length),
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-        )
+        """Keep the settings; no file is read yet, see :class:`~.scene.SceneDataModule`."""
+        super().__init__(Sentinel2LandUse, root, bands, batch_size, patch_size, length, num_workers)

@@ -1,19 +1,18 @@
-"""One multi-resolution satellite scene and its polygons, decoded to arrays once per process."""
+"""One satellite scene and its labels on one grid, decoded to arrays once per process."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-import geopandas as gpd
 import numpy as np
 import rasterio
+from numpy.typing import NDArray
 from rasterio.enums import Resampling
-from rasterio.features import rasterize
 from rasterio.transform import from_bounds
 
-from torchgeo_geosane.errors import DataError, did_you_mean
+from torchgeo_geosane.errors import DataError
 
 if TYPE_CHECKING:
     from rasterio.coords import BoundingBox
@@ -21,45 +20,68 @@ if TYPE_CHECKING:
     from rasterio.transform import Affine
 
 IGNORE_INDEX = 255
-"""Label of pixels that no polygon covers; losses and metrics skip it."""
+"""Label of pixels that have none; losses and metrics skip it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
-    """A scene with all bands on one grid.
+class Grid:
+    """Where the pixels of a scene are.
 
     Attributes:
-        image: Digital numbers as the files hold them, uint16, [bands, height, width].
-        mask: Class indices, :data:`IGNORE_INDEX` where there is no label, uint8, [height, width].
+        shape: Height and width in pixels.
         transform: Affine transform from pixels to coordinates.
         crs: Coordinate reference system.
     """
 
-    image: np.ndarray
-    mask: np.ndarray
+    shape: tuple[int, int]
     transform: 'Affine'
     crs: 'CRS'
 
 
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A scene with all bands and its labels on one grid.
+
+    Attributes:
+        image: Digital numbers as the files hold them, [bands, height, width].
+        mask: Class indices, :data:`IGNORE_INDEX` where there is no label, uint8, [height, width].
+        grid: Where the pixels are.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    grid: Grid
+
+
+class Labels(Protocol):
+    """Where the labels of a scene come from; compared by value, since scenes are kept by it."""
+
+    def __hash__(self) -> int:
+        """Return a hash of the value."""
+
+    def read(self, root: Path, grid: Grid) -> NDArray[np.uint8]:
+        """Read the labels in a folder onto a grid: class indices, [height, width].
+
+        Raises:
+            DataError: If files are missing, damaged or contradict the grid or the classes.
+        """
+
+
 @lru_cache(maxsize=2)
 def read_scene(
-    root: Path,
-    bands: tuple[str, ...],
-    resolution: float,
-    classes: tuple[str, ...],
-    attribute: str,
+    root: Path, bands: tuple[str, ...], resolution: float, dtype: str, labels: Labels
 ) -> Scene:
-    """Read the bands and the one GeoPackage in a folder.
+    """Read the bands and the labels in a folder.
 
     Bands of another resolution are resampled bilinearly. The result is kept in memory, since
     decoding JPEG 2000 takes longer than a training step.
 
     Args:
-        root: Folder with one file a band, named ``*_<band>.<suffix>``, and one ``*.gpkg``.
+        root: Folder with one file a band, named ``*_<band>.<suffix>``, and the labels.
         bands: Band names in the order wanted.
         resolution: Size of a pixel of the result, in units of the coordinate reference system.
-        classes: Values of ``attribute`` in the order of their class indices.
-        attribute: Column of the polygons that names their class.
+        dtype: Of the digital numbers, ``'uint16'`` for example.
+        labels: Where the labels come from.
 
     Returns:
         The scene, with its arrays marked read-only.
@@ -67,22 +89,24 @@ def read_scene(
     Raises:
         DataError: If a file is missing, ambiguous or damaged, or files contradict each other.
     """
-    paths = [_only_file(root, f'*_{band}.*', f'band {band}') for band in bands]
+    paths = [only_file(root, f'*_{band}.*', f'band {band}') for band in bands]
     crs, bounds = _common_extent(paths)
     height = round((bounds.top - bounds.bottom) / resolution)
     width = round((bounds.right - bounds.left) / resolution)
-    transform = from_bounds(*bounds, width, height)
-    image = np.stack([_read_band(path, (height, width)) for path in paths])
-    polygons = _read_polygons(root, crs, classes, attribute)
-    mask = rasterize(
-        polygons, (height, width), fill=IGNORE_INDEX, transform=transform, dtype='uint8'
-    )
+    grid = Grid((height, width), from_bounds(*bounds, width, height), crs)
+    image = np.stack([_read_band(path, grid.shape, dtype) for path in paths])
+    mask = labels.read(root, grid)
     image.setflags(write=False)
     mask.setflags(write=False)
-    return Scene(image, mask, transform, crs)
+    return Scene(image, mask, grid)
 
 
-def _only_file(root: Path, pattern: str, what: str) -> Path:
+def only_file(root: Path, pattern: str, what: str) -> Path:
+    """The one file of a pattern in a folder, sidecars of GDAL aside.
+
+    Raises:
+        DataError: If there is none, or more than one.
+    """
     found = sorted(path for path in root.glob(pattern) if path.suffix != '.xml')
     if len(found) != 1:
         names = ', '.join(path.name for path in found) or 'none'
@@ -111,35 +135,12 @@ def _common_extent(paths: Sequence[Path]) -> tuple['CRS', 'BoundingBox']:
     return crs, bounds
 
 
-def _read_band(path: Path, shape: tuple[int, int]) -> np.ndarray:
+def _read_band(path: Path, shape: tuple[int, int], dtype: str) -> np.ndarray:
     try:
         with rasterio.open(path) as raster:
             band: np.ndarray = raster.read(1, out_shape=shape, resampling=Resampling.bilinear)
     except rasterio.RasterioIOError as error:
         raise DataError(f'cannot decode {path} ({error}): restore the file') from error
-    if band.dtype != np.uint16:
-        raise DataError(f'{path} holds {band.dtype}, expected uint16 digital numbers')
+    if band.dtype != dtype:
+        raise DataError(f'{path} holds {band.dtype}, expected {dtype} digital numbers')
     return band
-
-
-def _read_polygons(
-    root: Path, crs: 'CRS', classes: Sequence[str], attribute: str
-) -> list[tuple[object, int]]:
-    """Geometries with their class indices, in the order in which they are to be drawn."""
-    path = _only_file(root, '*.gpkg', 'the label layer')
-    try:
-        polygons = gpd.read_file(path)
-    except (OSError, RuntimeError) as error:
-        raise DataError(f'cannot read {path} ({error}): restore the file') from error
-    if attribute not in polygons.columns:
-        hint = did_you_mean(attribute, [str(name) for name in polygons.columns])
-        raise DataError(f'{path} has no column {attribute!r}{hint}')
-    unknown = sorted(set(polygons[attribute].astype(str)) - set(classes))
-    if unknown:
-        hint = did_you_mean(unknown[0], classes)
-        raise DataError(f'{path} holds polygons of unknown class {unknown[0]!r}{hint}')
-    polygons = polygons.to_crs(crs)
-    # Small polygons last, so that where two overlap the more specific one is on top.
-    polygons = polygons.iloc[np.argsort(-polygons.area.to_numpy(), kind='stable')]
-    indices = [classes.index(name) for name in polygons[attribute]]
-    return list(zip(polygons.geometry, indices, strict=True))
