@@ -8,6 +8,8 @@ from typing import Literal
 from torchgeo_geosane.errors import FoundryError
 from torchgeo_geosane.foundry.loss import Normalisation
 
+Weighting = Literal['size', 'family', 'model']
+
 
 @dataclass(frozen=True, kw_only=True)
 class CollectionConfig:
@@ -19,11 +21,14 @@ class CollectionConfig:
             come after those of the packages.
         held_out: Models that are only judged by, never trained on: ``source/model``. Those that the
             manifest holds out are too.
+        weighting: How often windows come from a model: as its tokens are (``size``), every family of
+            architectures equally and inside it by size (``family``), or every model equally.
     """
 
     sources: tuple[str, ...] = ()
     manifest: Path | None = None
     held_out: tuple[str, ...] = ()
+    weighting: Weighting = 'size'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,9 @@ class OptimisationConfig:
         learning_rate: Highest learning rate of the cycle.
         weight_decay: AdamW's.
         gradient_clip: Largest norm of the gradient.
+        permute: Whether the second view's hidden units are permuted, which leaves the network's
+            function as it is.
+        workers: Processes that read windows; 0 reads them in the training process.
         noise: Standard deviation of the views' multiplicative noise, relative to each weight.
         gamma: Share of the contrastive loss, 0…1; above 0 two views of each window are encoded, and
             the foundry needs a projection head. A view is told from the others of its micro-batch.
@@ -62,6 +70,8 @@ class OptimisationConfig:
     learning_rate: float = 5e-4
     weight_decay: float = 1e-4
     gradient_clip: float = 1.0
+    permute: bool = False
+    workers: int = 0
     noise: float = 0.1
     gamma: float = 0.05
     temperature: float = 0.1

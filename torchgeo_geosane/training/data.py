@@ -7,7 +7,7 @@ run see the same windows, and nothing has to be stored to continue in the middle
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import torch
 from lightning import LightningDataModule
@@ -37,12 +37,17 @@ class TokenBatch(TypedDict):
         mask: bool, same shape; True where a token holds a real value.
         positions: ``[batch, window, 3]``, as the foundry wants them.
         kinds: Kind of layer of each token, int64 ``[batch, window]``.
+        model: Number of the model in the data module's ``models``, int64 ``[batch]``.
+        view: Where two views are asked for, the same windows of the same models with their hidden
+            units permuted: as ``tokens``, which it equals where nothing can be permuted.
     """
 
     tokens: Tensor
     mask: Tensor
     positions: Tensor
     kinds: Tensor
+    model: Tensor
+    view: NotRequired[Tensor]
 
 
 @dataclass(frozen=True)
@@ -52,20 +57,24 @@ class OpenedModel:
     Attributes:
         entry: What the manifest says of it.
         reader: Cuts its tokens.
+        number: Its place in the data module's ``models``.
     """
 
     entry: ManifestEntry
     reader: TokenReader = field(repr=False)
+    number: int = 0
 
     @classmethod
-    def open(cls, model: TrainedModel, config: FoundryConfig, held_out: bool) -> 'OpenedModel':
+    def open(
+        cls, model: TrainedModel, config: FoundryConfig, held_out: bool, number: int = 0
+    ) -> 'OpenedModel':
         """Open a model and lay out its tokens."""
         source = model.open()
         layout = Layout.plan(floating_shapes(source), config.token_size, config.tokenisation)
         entry = ManifestEntry.describe(
             model, source, layout, split='held_out' if held_out else 'trained'
         )
-        return cls(entry, TokenReader(source, layout, config.row_scale))
+        return cls(entry, TokenReader(source, layout, config.row_scale), number)
 
     def runs(self, length: int = 8192) -> Iterator[Tensor]:
         """All tokens of the model in order, in runs of at most ``length``: ``[n, token_size]``."""
@@ -83,6 +92,7 @@ class OpenedModel:
             'mask': _pad(layout.mask(start, stop), short),
             'positions': _pad(positions(start, stop), short),
             'kinds': _pad(layout.kinds(start, stop), short),
+            'model': torch.tensor(self.number),
         }
 
 
@@ -144,8 +154,9 @@ class FoundryDataModule(LightningDataModule):
     """Serves a collection: random windows to train on, fixed ones to measure.
 
     Attributes:
-        trained: The models trained on.
-        held_out: The models only measured.
+        models: Every model, in the order of the collection.
+        trained: Those of them that are trained on.
+        held_out: Those that are only measured.
     """
 
     def __init__(
@@ -159,6 +170,7 @@ class FoundryDataModule(LightningDataModule):
         self._foundry = foundry
         self._collection = collection
         self._optimisation = optimisation
+        self.models: list[OpenedModel] = []
         self.trained: list[OpenedModel] = []
         self.held_out: list[OpenedModel] = []
 
@@ -182,8 +194,9 @@ class FoundryDataModule(LightningDataModule):
                 )
         held_out = {*self._collection.held_out}
         held_out |= {entry.name for entry in entries if entry.split == 'held_out'}
-        for model in models:
-            opened = OpenedModel.open(model, self._foundry, model.name in held_out)
+        for number, model in enumerate(models):
+            opened = OpenedModel.open(model, self._foundry, model.name in held_out, number)
+            self.models.append(opened)
             (self.held_out if model.name in held_out else self.trained).append(opened)
         if not self.trained:
             raise CollectionError(
