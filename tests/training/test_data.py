@@ -11,7 +11,7 @@ from torchgeo_geosane.collection.gather import gather
 from torchgeo_geosane.collection.sources import Sources
 from torchgeo_geosane.training import CollectionConfig, FoundryDataModule, TokenWindows
 from torchgeo_geosane.training.data import EvenWindows
-from torchgeo_geosane.training.train import _notice
+from torchgeo_geosane.training.results import notice
 
 
 def test_windows_depend_on_seed_and_index_alone(models, foundry):
@@ -122,9 +122,9 @@ def test_an_empty_collection(foundry, optimisation):
 def test_the_notice_names_models_of_a_manifest(foundry, optimisation, manifest):
     data = FoundryDataModule(foundry, CollectionConfig(manifest=manifest), optimisation)
     data.setup()
-    notice = _notice([*data.trained, *data.held_out])
-    assert f'{manifest.parent / "models"}\n  a.pt (MIT)\n' in notice
-    assert 'b.pt' not in notice, 'it was not trained on'
+    text = notice(data.trained)
+    assert f'{manifest.parent / "models"}\n  a.pt (MIT)\n' in text
+    assert 'b.pt' not in text, 'it was not trained on'
 
 
 def test_unknown_held_out_model_names_the_nearest(foundry, collection, optimisation):

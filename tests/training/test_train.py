@@ -8,8 +8,7 @@ import torch
 from torchgeo_geosane.collection import read_manifest
 from torchgeo_geosane.errors import FoundryError
 from torchgeo_geosane.foundry.foundry import Foundry
-from torchgeo_geosane.training import FoundryDataModule, FoundryTask, train_foundry
-from torchgeo_geosane.training.data import TokenWindows
+from torchgeo_geosane.training import FoundryTask, train_foundry
 from torchgeo_geosane.training.report import report
 
 
@@ -39,6 +38,7 @@ def test_writes_everything(trained, foundry):
         'manifest.jsonl',
         'report.json',
         'NOTICE',
+        'checkpoint.ckpt',
     }
     shipped = Foundry.load(str(folder))
     assert shipped.config == dataclasses.replace(foundry, projection_dim=0)
@@ -64,24 +64,6 @@ def test_same_seed_same_foundry(tmp_path, foundry, collection, optimisation):
         train_foundry(foundry, collection, optimisation, tmp_path / name, progress=False)
     first, second = (Foundry.load(str(tmp_path / name)).model.state_dict() for name in 'ab')
     assert all(first[key].equal(second[key]) for key in first)
-
-
-def test_views_differ_and_gamma_adds_contrast(foundry, collection, optimisation):
-    data = FoundryDataModule(foundry, collection, optimisation)
-    data.setup()
-    batch = next(iter(data.train_dataloader()))
-    task = FoundryTask(foundry, optimisation)
-    task._noise.manual_seed(0)
-    first, _ = task._reconstruct(batch)
-    second, _ = task._reconstruct(batch)
-    assert not first.equal(second)
-    assert (first - second).norm() < first.norm()
-
-
-def test_without_noise_the_views_agree(foundry, models, optimisation):
-    task = FoundryTask(foundry, dataclasses.replace(optimisation, noise=0.0))
-    batch = torch.utils.data.default_collate([TokenWindows(models, foundry, 1, 0)[0]])
-    assert task._reconstruct(batch)[0].equal(task._reconstruct(batch)[0])
 
 
 def test_contrast_needs_a_projection_head(foundry, optimisation):

@@ -136,8 +136,13 @@ def save(
         for name, t in model.state_dict().items()
     }
     provisional = path.with_name(path.name + '.part')
-    save_file(tensors, provisional, {**info, 'format': FORMAT, 'config': model.config.to_json()})
-    provisional.replace(path)
+    try:
+        save_file(
+            tensors, provisional, {**info, 'format': FORMAT, 'config': model.config.to_json()}
+        )
+        provisional.replace(path)
+    finally:
+        provisional.unlink(missing_ok=True)
 
 
 def save_official(folder: str | Path, model: WeightAutoencoder) -> None:

@@ -24,20 +24,24 @@ def reconstruction_loss(
         mask: True where a token holds a real value, same shape.
         normalisation: ``batch`` divides by one standard deviation of all real entries (run-time
             normalisation, the official way); ``token`` by each token's own (Falk et al. 2025, arXiv
-            2510.02096).
+            2510.02096). Under ``token`` every window counts alike and by itself, so the loss of a
+            batch is the mean of those of its parts.
 
     Returns:
         A scalar.
     """
-    error = (output - target).square()
+    real = mask.to(target.dtype)
+    error = (output - target).square() * real
     if normalisation == 'batch':
-        spread = target[mask].std(correction=0) + 1e-4
-        return error[mask].mean() / spread.square()
-    weight = mask.to(target.dtype)
-    count = weight.sum(-1, keepdim=True).clamp(min=1)
-    mean = (target * weight).sum(-1, keepdim=True) / count
-    variance = ((target - mean).square() * weight).sum(-1, keepdim=True) / count
-    return (error / (variance.sqrt() + 1e-4).square())[mask].mean()
+        count = real.sum()
+        mean = (target * real).sum() / count
+        variance = ((target - mean).square() * real).sum() / count
+        return error.sum() / count / (variance.sqrt() + 1e-4).square()
+    count = real.sum(-1, keepdim=True).clamp(min=1)
+    mean = (target * real).sum(-1, keepdim=True) / count
+    variance = ((target - mean).square() * real).sum(-1, keepdim=True) / count
+    relative = error / (variance.sqrt() + 1e-4).square()
+    return (relative.sum((1, 2)) / real.sum((1, 2)).clamp(min=1)).mean()
 
 
 def contrastive_loss(

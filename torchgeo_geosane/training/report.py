@@ -10,19 +10,7 @@ from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.sampling import KDE
 from torchgeo_geosane.training.data import EvenWindows, OpenedModel, TokenBatch
 from torchgeo_geosane.training.linear import Moments
-
-# Names of the kinds of layer, in the order of ``foundry.layout.layer_kind``.
-_KINDS = (
-    'conv1d',
-    'conv2d',
-    'conv3d',
-    'linear',
-    'embedding',
-    'batchnorm',
-    'layernorm',
-    'norm',
-    'vector',
-)
+from torchgeo_geosane.training.metrics import KINDS
 
 
 @dataclass(frozen=True)
@@ -67,7 +55,7 @@ def latent_moments(
 def _measure(model: WeightAutoencoder, opened: OpenedModel, windows: int) -> ModelReport:
     sampler = KDE()
     # Rows: reconstruction, generation, the targets themselves.
-    squares = torch.zeros(3, len(_KINDS), dtype=torch.float64)
+    squares = torch.zeros(3, len(KINDS), dtype=torch.float64)
     for start, batch in _windows(opened, model, windows):
         latents = _encode(model, batch)
         sampled = sampler.sample(latents[None], start, seed=0)
@@ -84,7 +72,7 @@ def _measure(model: WeightAutoencoder, opened: OpenedModel, windows: int) -> Mod
         generation=_relative(generation.sum(), size.sum()),
         kinds={
             kind: _relative(reconstruction[i], size[i])
-            for i, kind in enumerate(_KINDS)
+            for i, kind in enumerate(KINDS)
             if size[i] > 0
         },
     )
@@ -99,11 +87,17 @@ def _windows(
 
 
 def _encode(model: WeightAutoencoder, batch: TokenBatch) -> Tensor:
-    return model.encode(batch['tokens'][None], batch['positions'][None], batch['kinds'][None])[0]
+    return model.encode(*_inputs(model, batch['tokens'], batch))[0].cpu()
 
 
 def _decode(model: WeightAutoencoder, latents: Tensor, batch: TokenBatch) -> Tensor:
-    return model.decode(latents[None], batch['positions'][None], batch['kinds'][None])[0]
+    return model.decode(*_inputs(model, latents, batch))[0].cpu()
+
+
+def _inputs(model: WeightAutoencoder, values: Tensor, batch: TokenBatch) -> list[Tensor]:
+    """One window as a batch on the model's device."""
+    device = model.tokenizer.weight.device
+    return [tensor[None].to(device) for tensor in (values, batch['positions'], batch['kinds'])]
 
 
 def _relative(error: Tensor, size: Tensor) -> float:

@@ -1,30 +1,34 @@
 """Train a foundry and write everything that tells how it came about."""
 
-import dataclasses
-import json
-import shutil
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
 
-from torchgeo_geosane.collection import PackageSource, write_manifest
-from torchgeo_geosane.collection.collect import SOURCES
-from torchgeo_geosane.foundry import checkpoint
+from torchgeo_geosane.errors import FoundryError
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.config import FoundryConfig
-from torchgeo_geosane.training.config import CollectionConfig, OptimisationConfig
-from torchgeo_geosane.training.data import FoundryDataModule, OpenedModel
-from torchgeo_geosane.training.linear import standardise_latents, start_linear
+from torchgeo_geosane.training.checkpoints import (
+    CHECKPOINT,
+    AtomicCheckpoints,
+    Checkpoints,
+    Progress,
+    describe_run,
+    read_start,
+)
+from torchgeo_geosane.training.config import CollectionConfig, HardwareConfig, OptimisationConfig
+from torchgeo_geosane.training.data import FoundryDataModule
+from torchgeo_geosane.training.linear import start_linear
+from torchgeo_geosane.training.log import TrainingLog
 from torchgeo_geosane.training.module import FoundryTask
-from torchgeo_geosane.training.report import ModelReport, latent_moments, report
-
-# Windows of each model that standardise the latents, and that the report measures.
-_REPORT_WINDOWS = 32
+from torchgeo_geosane.training.report import ModelReport
+from torchgeo_geosane.training.results import FOUNDRY, write_results
+from torchgeo_geosane.training.sharding import find_strategy
 
 
 def train_foundry(
@@ -32,140 +36,122 @@ def train_foundry(
     collection: CollectionConfig,
     optimisation: OptimisationConfig,
     output: Path,
+    hardware: HardwareConfig | None = None,
+    start_from: str | None = None,
+    logger: Logger | None = None,
     progress: bool = True,
 ) -> list[ModelReport]:
-    """Train a foundry on a collection.
+    """Train a foundry on a collection, or go on with a training that was interrupted.
 
     Writes ``foundry.safetensors`` (float16, without the projection head), ``training.csv``,
-    ``manifest.jsonl``, ``report.json`` and ``NOTICE`` (the models' licences) into ``output``.
+    ``manifest.jsonl``, ``report.json``, ``NOTICE`` (the models' licences) and ``checkpoint.ckpt``
+    into ``output``. Where the checkpoint of an interrupted training lies there, the same call goes
+    on from it, and on a CPU gives the same numbers as if nothing had happened.
 
     Args:
         foundry: Sizes and variants of the autoencoder.
         collection: The models it learns from, and those it is judged by.
         optimisation: How it is trained.
         output: Folder for the results; made if it is missing.
+        hardware: What it is trained on; by default all devices of this machine.
+        start_from: Weights to start from: the folder of another training, its checkpoint, or any
+            name of a foundry.
+        logger: A Lightning logger that gets what ``training.csv`` gets.
         progress: Whether to show a progress bar.
 
     Returns:
-        Errors on every model, trained and held out.
+        Errors on every model, trained and held out; in all processes but the first, nothing.
 
     Raises:
         CollectionError: If a model is missing, damaged or named wrongly.
-        FoundryError: If the configuration contradicts itself.
+        FoundryError: If the configuration contradicts itself or the interrupted training, or if
+            ``output`` holds a finished one.
+        CacheError: If the disk refuses.
     """
     output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
+    if rank_zero_only.rank == 0 and (output / FOUNDRY).exists():
+        raise FoundryError(
+            f'{output} holds a finished training: choose another output folder, or delete it'
+        )
     data = FoundryDataModule(foundry, collection, optimisation)
     data.setup()
     task = FoundryTask(foundry, optimisation)
-    if optimisation.linear_start:
-        start_linear(task.model, (run for opened in data.trained for run in opened.runs()))
-    began = time.monotonic()
-    _fit(task, data, optimisation, output, progress)
-    minutes = (time.monotonic() - began) / 60
-
-    model = finish(task.model, data.trained)
-    models = [*data.trained, *data.held_out]
-    # What is stored has float16 weights: measure that, not what it was rounded from.
-    model.half().float()
-    reports = report(model, models, _REPORT_WINDOWS)
-    checkpoint.save(
-        output / 'foundry.safetensors', model, _info(models, reports), dtype=torch.float16
+    run = describe_run(foundry, optimisation, start_from, data.models)
+    interrupted = Progress.find(output)
+    if interrupted:
+        interrupted.check(run)
+    else:
+        _start(task.model, data, optimisation, start_from)
+    output.mkdir(parents=True, exist_ok=True)
+    log = TrainingLog(output / 'training.csv', interrupted.step if interrupted else None)
+    checkpoints = Checkpoints(output / CHECKPOINT, optimisation.checkpoint_every, run)
+    trainer = _trainer(
+        optimisation,
+        hardware or HardwareConfig(),
+        data.steps,
+        [log, *([logger] if logger else [])],
+        [checkpoints, *([TQDMProgressBar(optimisation.log_every)] if progress else [])],
     )
-    write_manifest(output / 'manifest.jsonl', [opened.entry for opened in models])
-    _write_report(output / 'report.json', optimisation, minutes, reports)
-    (output / 'NOTICE').write_text(_notice(models), encoding='utf-8')
-    return reports
+    optimisation.micro_batch(trainer.world_size)
+    if interrupted is None:
+        # The log begins with the errors of the untrained start.
+        trainer.validate(task, datamodule=data, verbose=False)
+    trainer.fit(task, datamodule=data, ckpt_path=interrupted.path if interrupted else None)
+    # Every process has its share of the weights, and gathers.
+    state = trainer.strategy.lightning_module_state_dict()
+    if not trainer.is_global_zero:
+        return []
+    model = _gathered(foundry, state, trainer.strategy.root_device)
+    return write_results(output, model, data.models, optimisation, checkpoints.seconds / 60)
 
 
-def finish(model: WeightAutoencoder, trained: Sequence[OpenedModel]) -> WeightAutoencoder:
-    """What is shipped of a trained autoencoder: without projection head, its latents standardised.
-
-    Args:
-        model: The trained autoencoder.
-        trained: The models over which latents get mean 0 and standard deviation 1.
-    """
-    shipped = WeightAutoencoder(dataclasses.replace(model.config, projection_dim=0))
-    weights = {k: v for k, v in model.state_dict().items() if not k.startswith('projection_head.')}
-    shipped.load_state_dict(weights)
-    shipped.eval().requires_grad_(False)
-    standardise_latents(shipped, latent_moments(shipped, trained, _REPORT_WINDOWS))
-    return shipped
-
-
-def _fit(
-    task: FoundryTask,
+def _start(
+    model: WeightAutoencoder,
     data: FoundryDataModule,
-    options: OptimisationConfig,
-    output: Path,
-    progress: bool,
+    optimisation: OptimisationConfig,
+    start_from: str | None,
 ) -> None:
-    bar: list[Callback] = [TQDMProgressBar(refresh_rate=options.log_every)] if progress else []
-    logger = CSVLogger(str(output), name='log', version='')
-    trainer = Trainer(
-        max_steps=options.steps,
+    """Give a foundry the weights that training starts from."""
+    if start_from is not None:
+        # Only the projection head may be missing: it then starts anew.
+        model.load_state_dict(read_start(start_from, model.config), strict=False)
+    elif optimisation.linear_start:
+        start_linear(model, (run for opened in data.trained for run in opened.runs()))
+
+
+def _trainer(
+    options: OptimisationConfig,
+    hardware: HardwareConfig,
+    steps: int,
+    loggers: list[Logger],
+    callbacks: list[Callback],
+) -> Trainer:
+    return Trainer(
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        num_nodes=hardware.num_nodes,
+        strategy=find_strategy(hardware),
+        plugins=[AtomicCheckpoints()],
+        max_steps=steps,
         max_epochs=1,
         precision=options.precision,
+        accumulate_grad_batches=options.accumulate,
         gradient_clip_val=options.gradient_clip,
-        val_check_interval=max(1, options.steps // options.validations),
+        val_check_interval=max(1, steps // options.validations) * options.accumulate,
         log_every_n_steps=options.log_every,
         num_sanity_val_steps=0,
-        enable_progress_bar=progress,
+        enable_progress_bar=any(isinstance(each, TQDMProgressBar) for each in callbacks),
         enable_model_summary=False,
         enable_checkpointing=False,
-        logger=logger,
-        callbacks=bar,
+        logger=loggers,
+        callbacks=callbacks,
     )
-    # The log begins with the errors of the untrained start.
-    trainer.validate(task, datamodule=data, verbose=False)
-    trainer.fit(task, datamodule=data)
-    logger.finalize('success')
-    shutil.copyfile(Path(logger.log_dir) / 'metrics.csv', output / 'training.csv')
-    shutil.rmtree(logger.log_dir)
 
 
-def _info(models: Sequence[OpenedModel], reports: Sequence[ModelReport]) -> dict[str, str]:
-    """What the file says about itself."""
-    trained = [m.entry for m in models if m.entry.split == 'trained']
-    return {
-        'description': 'GeoSANE weight-space autoencoder, trained by torchgeo-geosane',
-        'licence': 'MIT',
-        'collection': ', '.join(
-            f'{e.name} ({e.package} {e.version}, {e.licence})' for e in trained
-        ),
-        'collection_tokens': str(sum(entry.tokens for entry in trained)),
-        'reconstruction': json.dumps({r.name: r.reconstruction for r in reports}),
-        'generation': json.dumps({r.name: r.generation for r in reports}),
-        'held_out': ', '.join(r.name for r in reports if r.split == 'held_out'),
-    }
-
-
-def _write_report(
-    path: Path, options: OptimisationConfig, minutes: float, reports: Sequence[ModelReport]
-) -> None:
-    content = {
-        'measure': '|y - x| / |x| over the real entries, rows scaled as the foundry scales them',
-        'windows': _REPORT_WINDOWS,
-        'minutes': round(minutes, 1),
-        'torch': torch.__version__,
-        'seed': options.seed,
-        'models': [dataclasses.asdict(entry) for entry in reports],
-    }
-    path.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
-
-
-def _notice(models: Sequence[OpenedModel]) -> str:
-    """The licences of the models that were trained on, as far as packages state their texts."""
-    parts = ['This foundry was trained on the following models.\n']
-    used = [opened.entry for opened in models if opened.entry.split == 'trained']
-    for package in dict.fromkeys(entry.package for entry in used):
-        source = SOURCES.get(package)
-        entries = [entry for entry in used if entry.package == package]
-        if isinstance(source, PackageSource):
-            files = '\n'.join(f'  {entry.file}' for entry in entries)
-            head = f'{source.name} {source.version} ({source.licence})\n{files}\n'
-            parts.append(f'{"=" * 72}\n{head}\n{source.licence_text()}')
-        else:
-            lines = '\n'.join(f'  {e.file} ({e.licence or "no licence stated"})' for e in entries)
-            parts.append(f'{"=" * 72}\n{f"{package} {entries[0].version}".strip()}\n{lines}\n')
-    return '\n'.join(parts)
+def _gathered(
+    foundry: FoundryConfig, state: Mapping[str, Any], device: torch.device
+) -> WeightAutoencoder:
+    """The trained autoencoder, from the state of the Lightning module."""
+    model = WeightAutoencoder(foundry)
+    model.load_state_dict({key.removeprefix('model.'): value for key, value in state.items()})
+    return model.to(device)
