@@ -5,6 +5,7 @@ from torchgeo_geosane.foundry.errors import FoundryError, GeoSANEError, TokenErr
 __all__ = [
     'ArchitectureError',
     'CacheError',
+    'ComparisonError',
     'DataError',
     'FoundryError',
     'GeoSANEError',
@@ -35,6 +36,10 @@ class PromptError(GeoSANEError):
 
 class CacheError(GeoSANEError):
     """A cached or exported weights file is damaged, foreign, or cannot be written."""
+
+
+class ComparisonError(GeoSANEError):
+    """A comparison contradicts itself, or some of its runs failed."""
 
 
 class DataError(GeoSANEError):

@@ -32,6 +32,9 @@ def run_command(arguments: Sequence[str]) -> None:
     if arguments[:1] == ['collect']:
         _collect(arguments[1:])
         return
+    if arguments[:1] == ['compare']:
+        _compare(arguments[1:])
+        return
     parsed = _parser().parse_args(list(arguments))
     match parsed.command:
         case 'list':
@@ -67,6 +70,13 @@ def _collect(arguments: Sequence[str]) -> None:
     collect(arguments)
 
 
+def _compare(arguments: Sequence[str]) -> None:
+    """Compare initialisations; imported late, for the same reason."""
+    from torchgeo_geosane.cli.comparing import run_comparison
+
+    run_comparison(arguments)
+
+
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog='torchgeo-geosane',
@@ -82,6 +92,11 @@ def _parser() -> ArgumentParser:
         'collect',
         ArgumentParser(),
         help='put a collection of trained models together (see its own --help)',
+    )
+    subcommands.add_subcommand(
+        'compare',
+        ArgumentParser(),
+        help='train one task from several initialisations (see its own --help)',
     )
     foundry = ArgumentParser(description='Foundries: weight-space autoencoders.')
     subcommands.add_subcommand('foundry', foundry, help='train a foundry')

@@ -1,4 +1,4 @@
-"""TorchGeo's detection tasks, alike on every version; the only file here that knows of two."""
+"""TorchGeo's tasks, alike on every version; the only file here that knows of two."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,11 @@ from unittest.mock import patch
 from lightning.pytorch import LightningModule
 
 try:
-    from torchgeo.tasks import InstanceSegmentation, ObjectDetection
+    from torchgeo.tasks import BaseTask, InstanceSegmentation, ObjectDetection
     from torchgeo.tasks.detection import BACKBONE_LAT_DIM_MAP
     from torchgeo.tasks.utils import extract_backbone
 except ImportError:  # TorchGeo 0.8 and 0.9
+    from torchgeo.trainers import BaseTask
     from torchgeo.trainers import InstanceSegmentationTask as InstanceSegmentation
     from torchgeo.trainers import ObjectDetectionTask as ObjectDetection
     from torchgeo.trainers.detection import (  # type: ignore[no-redef,unused-ignore]
@@ -23,6 +24,7 @@ except ImportError:  # TorchGeo 0.8 and 0.9
 
 __all__ = [
     'DETECTION_RESNETS',
+    'BaseTask',
     'InstanceSegmentation',
     'ObjectDetection',
     'asking_for',

@@ -1,0 +1,66 @@
+"""``torchgeo-geosane compare``: a comparison as a command line."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser
+from jsonargparse.typing import Path_fr
+
+from torchgeo_geosane.cli.tables import format_table
+from torchgeo_geosane.compare.compare import compare, summarise
+from torchgeo_geosane.compare.config import Comparison
+from torchgeo_geosane.compare.initialisations import INITIALISATIONS
+
+_HEADER = ('initialisation', 'method', 'fraction', 'conditioned', 'seeds', 'mean', 'std')
+
+
+def run_comparison(arguments: Sequence[str]) -> None:
+    """Parse the arguments, do the runs, and print a table."""
+    parsed = _parser().parse_args(list(arguments))
+    fit = parsed.pop('fit')
+    values = vars(_parser().instantiate_classes(parsed))
+    chosen: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    del chosen['config']
+    output, jobs = Path(chosen.pop('output')), chosen.pop('jobs')
+    comparison = Comparison(fit=fit, **chosen)
+    records = compare(comparison, output, jobs)
+    print(f'\n{comparison.metric} of the test:')
+    print(format_table(_HEADER, summarise(records, comparison.metric)))
+
+
+def _read_fit(value: Any) -> dict[str, Any]:
+    """The content of a fit, given as a path or inline; untouched, since classes come later."""
+    if isinstance(value, dict):
+        return value
+    # Beside the config, where one is being read.
+    path = Path_fr(value).absolute
+    return yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog='torchgeo-geosane compare',
+        description='Train one task from several initialisations, over seeds.',
+    )
+    parser.add_argument('--config', action='config', help='a YAML file with the options below')
+    parser.add_argument(
+        '--fit',
+        type=_read_fit,
+        required=True,
+        help='task, data and trainer as for `fit`: a YAML file (relative to the config), or inline',
+    )
+    parser.add_argument(
+        *('--initialisations', '--init'),
+        nargs='+',
+        choices=list(INITIALISATIONS),
+        default=['scratch', 'prompt', 'generated'],
+        help='what trainings start from',
+    )
+    parser.add_class_arguments(Comparison, skip={'fit', 'initialisations'})
+    parser.add_argument('--output', type=Path, default=Path('output/compare'), help='a folder')
+    parser.add_argument('--jobs', type=int, default=1, help='processes at once; 0 for this one')
+    return parser

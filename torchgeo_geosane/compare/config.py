@@ -1,0 +1,107 @@
+"""What a comparison is: one task, its budget, and everything that varies."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from torchgeo_geosane.compare.initialisations import (
+    INITIALISATIONS,
+    Material,
+    MergeOptions,
+    SelectionOptions,
+)
+from torchgeo_geosane.compare.record import METHODS, Method, RunKey
+from torchgeo_geosane.errors import ComparisonError, did_you_mean
+from torchgeo_geosane.providers.catalog import find_spec
+
+# Raised whenever the same configuration would give other records than before.
+_HARNESS = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One task from several initialisations, over seeds.
+
+    Attributes:
+        fit: Task, data and trainer, as the command ``fit`` takes them; its weights, seed, logger
+            and checkpoints are the comparison's.
+        weights: The generated weights: a name of the catalogue or a ``geosane://`` URL.
+        initialisations: What trainings start from.
+        seeds: How many; 0, 1, 2 and so on.
+        fractions: Shares of the training data, for the data module's ``train_fraction``.
+        methods: ``finetune`` trains all weights, ``linear_probe`` all but the backbone's.
+        conditioned: Whether BatchNorm is conditioned on training data first.
+        metric: What is compared: the task logs it as ``val_…`` and ``test_…``.
+        mode: Whether more or less of it is better.
+        merge: How models are merged.
+        selection: How the best of several generated models are found.
+        larger: Weights (name or URL) of a larger model of the family, for ``weight_selection``.
+    """
+
+    fit: dict[str, Any]
+    weights: str
+    initialisations: tuple[str, ...] = ('scratch', 'prompt', 'generated')
+    seeds: int = 10
+    fractions: tuple[float, ...] = (1.0,)
+    methods: tuple[Method, ...] = ('finetune',)
+    conditioned: tuple[bool, ...] = (False,)
+    metric: str = 'mIoU'
+    mode: Literal['min', 'max'] = 'max'
+    merge: MergeOptions = field(default_factory=MergeOptions)
+    selection: SelectionOptions = field(default_factory=SelectionOptions)
+    larger: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before anything is trained.
+
+        Raises:
+            ComparisonError: If there is nothing to compare, or something unknown.
+            SpecError: If the weights are unknown.
+        """
+        for known, asked in ((INITIALISATIONS, self.initialisations), (METHODS, self.methods)):
+            for name in asked:
+                if name not in known:
+                    raise ComparisonError(f'unknown {name!r}{did_you_mean(name, known)}')
+        varied = (self.initialisations, self.fractions, self.methods, self.conditioned)
+        if self.seeds < 1 or not all(varied) or any(len(set(each)) < len(each) for each in varied):
+            raise ComparisonError(
+                'a comparison wants 1 or more seeds, and 1 or more different initialisations, '
+                'fractions, methods and choices of conditioning'
+            )
+        if not all(0 < fraction <= 1 for fraction in self.fractions):
+            raise ComparisonError(f'fractions must be above 0, up to 1, not {self.fractions}')
+        for part in ('model', 'data'):
+            if part not in self.fit:
+                raise ComparisonError(f'the fit has no {part!r}: write it as for the command `fit`')
+        if 'weight_selection' in self.initialisations and self.larger is None:
+            raise ComparisonError('weight_selection needs a larger model of the family: larger: …')
+        for name in self.initialisations:
+            self.configuration(name)
+
+    @cached_property
+    def material(self) -> Material:
+        """What the initialisations are made of."""
+        larger = None if self.larger is None else find_spec(self.larger)
+        return Material(find_spec(self.weights), self.merge, self.selection, larger)
+
+    def keys(self) -> Iterator[RunKey]:
+        """All runs, seed by seed, so that an interrupted comparison has whole pairs."""
+        for seed in range(self.seeds):
+            for fraction in self.fractions:
+                for method in self.methods:
+                    for conditioned in self.conditioned:
+                        for name in self.initialisations:
+                            yield RunKey(name, seed, fraction, method, conditioned)
+
+    def configuration(self, initialisation: str) -> str:
+        """Hash of what determines the runs of an initialisation, apart from their keys.
+
+        The files of the data and the versions of libraries are not part of it.
+        """
+        start = INITIALISATIONS[initialisation].identify(self.material)
+        known = [_HARNESS, self.fit, self.metric, self.mode, start]
+        text = json.dumps(known, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

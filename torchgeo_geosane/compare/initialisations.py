@@ -1,0 +1,234 @@
+"""What a training can start from. All see the sensor's bands through the same adaptation of stems."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from lightning.pytorch import Callback
+
+from torchgeo_geosane.architectures import target_shapes
+from torchgeo_geosane.callbacks import SelectCandidates
+from torchgeo_geosane.compare import arithmetic
+from torchgeo_geosane.compare.arithmetic import State
+from torchgeo_geosane.errors import ComparisonError
+from torchgeo_geosane.foundry.sampling import Reconstruct
+from torchgeo_geosane.generate import create, identify, take_prompt
+from torchgeo_geosane.spec import Spec
+
+
+@dataclass(frozen=True)
+class MergeOptions:
+    """How models are merged.
+
+    Attributes:
+        prompts: The models; those of the weights where none is named.
+        base: The prompt that task vectors start from; without one, the average of the models.
+        ties_density: Share of each task vector that TIES keeps.
+        dare_density: Share of each task vector that DARE keeps.
+    """
+
+    prompts: tuple[str, ...] = ()
+    base: str | None = None
+    ties_density: float = 0.2
+    dare_density: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the densities.
+
+        Raises:
+            ComparisonError: If one is out of range.
+        """
+        for density in (self.ties_density, self.dare_density):
+            if not 0 < density <= 1:
+                raise ComparisonError(f'a density must be above 0, up to 1, not {density}')
+
+
+@dataclass(frozen=True)
+class SelectionOptions:
+    """How the best of several generated models are found.
+
+    Attributes:
+        candidates: How many are generated for each seed.
+        keep: How many of the best are averaged for ``generated_average``.
+        batches: Training batches of the probe.
+    """
+
+    candidates: int = 10
+    keep: int = 3
+    batches: int = 20
+
+
+@dataclass(frozen=True)
+class Material:
+    """What initialisations are made of.
+
+    Attributes:
+        spec: The generated weights; their architecture, sensor and prompts are everybody's.
+        merge: For merges.
+        selection: For the best of several.
+        larger: A larger model of the family, in the same bands, for the selection of weights.
+    """
+
+    spec: Spec
+    merge: MergeOptions = MergeOptions()
+    selection: SelectionOptions = SelectionOptions()
+    larger: Spec | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """What one training starts from.
+
+    Attributes:
+        tensors: The state dict of the headless architecture; None for the task's own.
+        callbacks: What changes the weights before the first step, seeing training data only.
+        spec: The generated weights that callbacks draw more of.
+    """
+
+    tensors: State | None = None
+    callbacks: tuple[Callback, ...] = ()
+    spec: Spec | None = None
+
+
+@dataclass(frozen=True)
+class Initialisation:
+    """One way to start.
+
+    Attributes:
+        name: What a configuration calls it.
+        make: Makes the start of a seed.
+        identify: All that determines the start, apart from the seed, as text.
+    """
+
+    name: str
+    make: Callable[[Material, int], Start]
+    identify: Callable[[Material], str]
+
+
+def _scratch(material: Material, seed: int) -> Start:
+    return Start()
+
+
+def _prompt(material: Material, seed: int) -> Start:
+    return Start(_prompt_state(material.spec, material.spec.prompts[0], seed))
+
+
+def _reconstruction(material: Material, seed: int) -> Start:
+    return Start(create(_of(material.spec, material.spec.prompts[0], seed), [seed])[0].tensors)
+
+
+def _prompt_noise(material: Material, seed: int) -> Start:
+    prompt = _prompt_state(material.spec, material.spec.prompts[0], seed)
+    return Start(arithmetic.with_equal_noise(prompt, _generate(material, seed), seed))
+
+
+def _weight_selection(material: Material, seed: int) -> Start:
+    spec, larger = material.spec, material.larger
+    if larger is None:
+        raise ComparisonError('weight_selection needs a larger model of the family: larger: …')
+    state = _prompt_state(replace(larger, sensor=spec.sensor), larger.prompts[0], seed)
+    return Start(arithmetic.select(state, target_shapes(spec.architecture, spec.target.in_chans)))
+
+
+def _soup(material: Material, seed: int) -> Start:
+    return Start(arithmetic.average(_models(material, seed)))
+
+
+def _ties(material: Material, seed: int) -> Start:
+    models = _models(material, seed)
+    density = material.merge.ties_density
+    return Start(arithmetic.ties(models, _base(material, models, seed), density))
+
+
+def _dare(material: Material, seed: int) -> Start:
+    models = _models(material, seed)
+    density = material.merge.dare_density
+    return Start(arithmetic.dare(models, _base(material, models, seed), density, seed))
+
+
+def _generated(material: Material, seed: int) -> Start:
+    return Start(_generate(material, seed))
+
+
+def _generated_best(material: Material, seed: int) -> Start:
+    return _select(material, seed, keep=1)
+
+
+def _generated_average(material: Material, seed: int) -> Start:
+    return _select(material, seed, keep=material.selection.keep)
+
+
+def _select(material: Material, seed: int, keep: int) -> Start:
+    options = material.selection
+    # Seeds of a comparison share no candidate.
+    spec = replace(material.spec, seed=seed * options.candidates)
+    chosen = SelectCandidates(options.candidates, keep, batches=options.batches)
+    return Start(callbacks=(chosen,), spec=spec)
+
+
+def _generate(material: Material, seed: int) -> State:
+    return create(replace(material.spec, seed=seed), [seed])[0].tensors
+
+
+def _models(material: Material, seed: int) -> list[State]:
+    names = material.merge.prompts or material.spec.prompts
+    return [_prompt_state(material.spec, name, seed) for name in names]
+
+
+def _base(material: Material, models: list[State], seed: int) -> State:
+    base = material.merge.base
+    return arithmetic.average(models) if base is None else _prompt_state(material.spec, base, seed)
+
+
+def _prompt_state(spec: Spec, prompt: str, seed: int) -> State:
+    return take_prompt(_of(spec, prompt, seed))
+
+
+def _of(spec: Spec, prompt: str, seed: int) -> Spec:
+    """The spec with one prompt, which the foundry only reconstructs."""
+    return replace(spec, prompts=(prompt,), sampler=Reconstruct(), seed=seed)
+
+
+def _id_scratch(material: Material) -> str:
+    return ''
+
+
+def _id_prompt(material: Material) -> str:
+    return identify(_of(material.spec, material.spec.prompts[0], 0))
+
+
+def _id_generated(material: Material) -> str:
+    return identify(replace(material.spec, seed=0))
+
+
+def _id_selected(material: Material) -> str:
+    return f'{_id_generated(material)} {material.selection}'
+
+
+def _id_merged(material: Material) -> str:
+    names = [*(material.merge.prompts or material.spec.prompts), material.merge.base]
+    keys = [identify(_of(material.spec, name, 0)) for name in names if name]
+    return f'{keys} {material.merge}'
+
+
+def _id_larger(material: Material) -> str:
+    larger = material.larger
+    key = '' if larger is None else identify(_of(larger, larger.prompts[0], 0))
+    return f'{key} {material.spec.sensor}'
+
+
+INITIALISATIONS = {
+    each.name: each
+    for each in (
+        Initialisation('scratch', _scratch, _id_scratch),
+        Initialisation('prompt', _prompt, _id_prompt),
+        Initialisation('reconstruction', _reconstruction, _id_prompt),
+        Initialisation('prompt_noise', _prompt_noise, _id_generated),
+        Initialisation('weight_selection', _weight_selection, _id_larger),
+        Initialisation('soup', _soup, _id_merged),
+        Initialisation('ties', _ties, _id_merged),
+        Initialisation('dare', _dare, _id_merged),
+        Initialisation('generated', _generated, _id_generated),
+        Initialisation('generated_best', _generated_best, _id_selected),
+        Initialisation('generated_average', _generated_average, _id_selected),
+    )
+}

@@ -1,0 +1,107 @@
+"""Callbacks of a comparison's runs: where a run starts, what stays frozen, what is recorded."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from torchgeo_geosane.callbacks.backbone import Backbone
+from torchgeo_geosane.compare.arithmetic import State
+from torchgeo_geosane.compare.record import Curve
+from torchgeo_geosane.errors import ComparisonError
+
+# Enough to draw, little to store.
+_POINTS = 200
+
+
+class CheckStart(Callback):
+    """Makes sure that the first step is taken from the weights that were meant.
+
+    Args:
+        backbone: The task's backbone.
+        tensors: What it has to hold.
+    """
+
+    def __init__(self, backbone: Backbone, tensors: State) -> None:
+        self._backbone, self._tensors = backbone, tensors
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compare every tensor, bit for bit.
+
+        Raises:
+            ComparisonError: If one is another.
+        """
+        own = self._backbone.module.state_dict()
+        for key, name in self._backbone.names.items():
+            if not torch.equal(own[key].cpu(), self._tensors[name].to(own[key].dtype)):
+                raise ComparisonError(f'the training does not start from the weights given: {key}')
+
+
+class FreezeBackbone(Callback):
+    """Trains everything but the backbone, whose BatchNorm uses its running statistics.
+
+    Args:
+        backbone: The task's backbone; a head inside it is trained.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        self._backbone = backbone
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Freeze the parameters."""
+        for name, parameter in self._backbone.module.named_parameters():
+            parameter.requires_grad_(name not in self._backbone.names)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the backbone in evaluation mode, whatever a validation did to it."""
+        self._backbone.module.eval()
+
+
+class RecordCurves(Callback):
+    """Records the training loss of every step, and a metric of every validation.
+
+    Args:
+        metric: As the validation logs it.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
+        self._losses: list[Tensor] = []
+        self._validation: list[tuple[int, float]] = []
+
+    @property
+    def curve(self) -> Curve:
+        """Steps and losses; of long trainings, the means of equal blocks at their last steps."""
+        if not self._losses:
+            return ()
+        block = -(-len(self._losses) // _POINTS)
+        means = [part.mean().item() for part in torch.stack(self._losses).cpu().split(block)]
+        return tuple(
+            (min((i + 1) * block, len(self._losses)), mean) for i, mean in enumerate(means)
+        )
+
+    @property
+    def validation(self) -> Curve:
+        """Steps and values."""
+        return tuple(self._validation)
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Keep the loss."""
+        loss = outputs['loss'] if isinstance(outputs, dict) else outputs
+        self._losses.append(loss.detach().float())
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the metric."""
+        if not trainer.sanity_checking and self._metric in trainer.callback_metrics:
+            value = trainer.callback_metrics[self._metric].item()
+            self._validation.append((trainer.global_step, value))
