@@ -29,6 +29,9 @@ def run_command(arguments: Sequence[str]) -> None:
     if arguments[:2] == ['foundry', 'train']:
         _train_foundry(arguments[2:])
         return
+    if arguments[:2] == ['foundry', 'map']:
+        _map_collection(arguments[2:])
+        return
     if arguments[:1] == ['collect']:
         _collect(arguments[1:])
         return
@@ -61,6 +64,13 @@ def _train_foundry(arguments: Sequence[str]) -> None:
     from torchgeo_geosane.cli.training import train
 
     train(arguments)
+
+
+def _map_collection(arguments: Sequence[str]) -> None:
+    """Draw the map of a collection; imported late, for the same reason."""
+    from torchgeo_geosane.cli.mapping import map_collection
+
+    map_collection(arguments)
 
 
 def _collect(arguments: Sequence[str]) -> None:
@@ -99,7 +109,7 @@ def _parser() -> ArgumentParser:
         help='train one task from several initialisations (see its own --help)',
     )
     foundry = ArgumentParser(description='Foundries: weight-space autoencoders.')
-    subcommands.add_subcommand('foundry', foundry, help='train a foundry')
+    subcommands.add_subcommand('foundry', foundry, help='train a foundry, map a collection')
     cache = ArgumentParser(description='The cache of generated weights.')
     subcommands.add_subcommand('cache', cache, help='list or clear the cached weights')
     # jsonargparse wants nested subcommands added after their parent.
@@ -107,10 +117,16 @@ def _parser() -> ArgumentParser:
     nested.add_subcommand('list', ArgumentParser(), help='list the cached files')
     nested.add_subcommand('clear', ArgumentParser(), help='delete them all')
     # Only named here, too.
-    foundry.add_subcommands(dest='command').add_subcommand(
+    learning = foundry.add_subcommands(dest='command')
+    learning.add_subcommand(
         'train',
         ArgumentParser(),
         help='train a foundry on a collection of models (see its own --help)',
+    )
+    learning.add_subcommand(
+        'map',
+        ArgumentParser(),
+        help='draw where the models of a collection lie for a foundry (see its own --help)',
     )
     return parser
 
