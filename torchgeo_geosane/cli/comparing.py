@@ -8,16 +8,15 @@ import yaml
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import Path_fr
 
-from torchgeo_geosane.cli.tables import format_table
-from torchgeo_geosane.compare.compare import compare, summarise
-from torchgeo_geosane.compare.config import Comparison
+from torchgeo_geosane.compare.compare import compare, report
+from torchgeo_geosane.compare.config import ComparisonConfig
 from torchgeo_geosane.compare.initialisations import INITIALISATIONS
-
-_HEADER = ('initialisation', 'method', 'fraction', 'conditioned', 'seeds', 'mean', 'std')
+from torchgeo_geosane.compare.schedule import plan
+from torchgeo_geosane.errors import ComparisonError
 
 
 def run_comparison(arguments: Sequence[str]) -> None:
-    """Parse the arguments, do the runs, and print a table."""
+    """Parse the arguments, do the runs, write the report, and print its verdict."""
     parsed = _parser().parse_args(list(arguments))
     fit = parsed.pop('fit')
     values = vars(_parser().instantiate_classes(parsed))
@@ -26,10 +25,24 @@ def run_comparison(arguments: Sequence[str]) -> None:
     }
     del chosen['config']
     output, jobs = Path(chosen.pop('output')), chosen.pop('jobs')
-    comparison = Comparison(fit=fit, **chosen)
-    records = compare(comparison, output, jobs)
-    print(f'\n{comparison.metric} of the test:')
-    print(format_table(_HEADER, summarise(records, comparison.metric)))
+    report_only = chosen.pop('report_only')
+    comparison = ComparisonConfig(fit=fit, **chosen)
+    failure = None if report_only else _run(comparison, output, jobs)
+    if failure and not plan(comparison, output).done:
+        raise failure
+    written = report(comparison, output)
+    print(f'\n{written.verdict}\n\n{written.page}\n{written.tables}\n{written.runs}')
+    if failure:
+        raise failure
+
+
+def _run(comparison: ComparisonConfig, output: Path, jobs: int) -> ComparisonError | None:
+    """Do the runs; those that fail do not keep the others from being reported."""
+    try:
+        compare(comparison, output, jobs)
+    except ComparisonError as error:
+        return error
+    return None
 
 
 def _read_fit(value: Any) -> dict[str, Any]:
@@ -60,7 +73,10 @@ def _parser() -> ArgumentParser:
         default=['scratch', 'prompt', 'generated'],
         help='what trainings start from',
     )
-    parser.add_class_arguments(Comparison, skip={'fit', 'initialisations'})
+    parser.add_class_arguments(ComparisonConfig, skip={'fit', 'initialisations'})
     parser.add_argument('--output', type=Path, default=Path('output/compare'), help='a folder')
     parser.add_argument('--jobs', type=int, default=1, help='processes at once; 0 for this one')
+    parser.add_argument(
+        '--report-only', action='store_true', help='write the report of the records there are'
+    )
     return parser

@@ -1,18 +1,20 @@
 """Carry a comparison out."""
 
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from torchgeo_geosane.compare.config import Comparison
-from torchgeo_geosane.compare.record import RunRecord
-from torchgeo_geosane.compare.schedule import Outcome, plan, run_here, run_in_processes
+from torchgeo_geosane.compare.config import ComparisonConfig
+from torchgeo_geosane.compare.record import RunKey, RunRecord
+from torchgeo_geosane.compare.report import Report, write_report
+from torchgeo_geosane.compare.schedule import LOGS, Outcome, plan, run_here, run_in_processes
+from torchgeo_geosane.compare.verdict import AIMS, Aim
 from torchgeo_geosane.errors import ComparisonError
 
 
 def compare(
-    comparison: Comparison, output: Path, jobs: int = 1, say: Callable[[str], None] = print
+    comparison: ComparisonConfig, output: Path, jobs: int = 1, say: Callable[[str], None] = print
 ) -> list[RunRecord]:
     """Do all runs that have no record yet.
 
@@ -49,24 +51,54 @@ def compare(
     return list(plan(comparison, output).done)
 
 
-def summarise(records: Sequence[RunRecord], metric: str) -> list[tuple[str, ...]]:
-    """Rows of a table: the setting, how many seeds, mean and standard deviation of the test."""
-    groups: dict[tuple[str, str, float, bool], list[float]] = {}
-    for record in records:
-        setting = (record.initialisation, record.method, record.fraction, record.conditioned)
-        groups.setdefault(setting, []).append(record.metrics[f'test_{metric}'])
-    return [
-        (
-            name,
-            method,
-            f'{fraction:g}',
-            'yes' if conditioned else 'no',
-            str(len(values)),
-            f'{statistics.mean(values):.3f}',
-            f'{statistics.stdev(values):.3f}' if len(values) > 1 else '–',
-        )
-        for (name, method, fraction, conditioned), values in groups.items()
-    ]
+def report(comparison: ComparisonConfig, output: Path) -> Report:
+    """Write the report of what has been done so far into the folder of the records.
+
+    Raises:
+        SpecError: If no run has finished.
+        CacheError: If a record is damaged, or the disk refuses.
+    """
+    planned = plan(comparison, output)
+    return write_report(
+        planned.done,
+        output,
+        f'test_{comparison.metric}',
+        mode=comparison.mode,
+        # A margin in points means nothing to an error.
+        aims=AIMS if comparison.mode == 'max' else [Aim(aim.against) for aim in AIMS],
+        planned=comparison.runs(),
+        failures={key: why for key in planned.to_do if (why := _why(key, output))},
+        facts=_facts(comparison),
+    )
+
+
+def _why(key: RunKey, output: Path) -> str:
+    """The end of the log of a run without a record; empty where it has not begun."""
+    log = output / LOGS / f'{key.name}.log'
+    lines = log.read_text(encoding='utf-8', errors='replace').split('\n') if log.exists() else []
+    return next((line for line in reversed(lines) if line.strip()), '')
+
+
+def _facts(comparison: ComparisonConfig) -> Mapping[str, str]:
+    spec = comparison.material.spec
+    return {
+        'Task': _describe(comparison.fit['model']),
+        'Data': _describe(comparison.fit['data']),
+        'Training': ', '.join(
+            f'{name} {value}'
+            for name, value in (comparison.fit.get('trainer') or {}).items()
+            if name.startswith('max_')
+        ),
+        'Generated weights': comparison.weights,
+        'Prompts': ', '.join(spec.prompts),
+        'Foundry': spec.foundry,
+    }
+
+
+def _describe(part: Mapping[str, Any]) -> str:
+    """A class and its simple arguments, in one line."""
+    arguments = ', '.join(f'{name} {value}' for name, value in part.get('init_args', {}).items())
+    return f'{part["class_path"].rpartition(".")[2]}: {arguments}'
 
 
 def _line(outcome: Outcome, metric: str) -> str:

@@ -22,7 +22,7 @@ _HARNESS = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class ComparisonConfig:
     """One task from several initialisations, over seeds.
 
     Attributes:
@@ -87,7 +87,7 @@ class Comparison:
         larger = None if self.larger is None else find_spec(self.larger)
         return Material(find_spec(self.weights), self.merge, self.selection, larger)
 
-    def keys(self) -> Iterator[RunKey]:
+    def runs(self) -> Iterator[RunKey]:
         """All runs, seed by seed, so that an interrupted comparison has whole pairs."""
         for seed in range(self.seeds):
             for fraction in self.fractions:

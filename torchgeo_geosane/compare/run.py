@@ -14,7 +14,7 @@ from torchgeo.datamodules import BaseDataModule
 
 from torchgeo_geosane.callbacks import ConditionBatchNorm
 from torchgeo_geosane.callbacks.backbone import Backbone
-from torchgeo_geosane.compare.config import Comparison
+from torchgeo_geosane.compare.config import ComparisonConfig
 from torchgeo_geosane.compare.initialisations import INITIALISATIONS
 from torchgeo_geosane.compare.record import RunKey, RunRecord
 from torchgeo_geosane.compare.watch import CheckStart, FreezeBackbone, RecordCurves
@@ -25,7 +25,7 @@ from torchgeo_geosane.tasks.versions import BaseTask
 _OWN = ('ModelCheckpoint', 'ConditionBatchNorm', 'SelectCandidates', 'SegmentationFigure')
 
 
-def run(comparison: Comparison, key: RunKey) -> RunRecord:
+def run(comparison: ComparisonConfig, key: RunKey) -> RunRecord:
     """Train and test once, in this process.
 
     Runs of one seed see the same fresh head, batches and augmentations, whatever they start from.
@@ -87,7 +87,7 @@ def run(comparison: Comparison, key: RunKey) -> RunRecord:
 
 
 def _build(
-    comparison: Comparison, key: RunKey, folder: Path, callbacks: list[Callback]
+    comparison: ComparisonConfig, key: RunKey, folder: Path, callbacks: list[Callback]
 ) -> LightningCLI:
     """Build task, data module and trainer from the fit, as the command ``fit`` would."""
     fit = copy.deepcopy(comparison.fit)

@@ -4,7 +4,7 @@ import logging
 import os
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from torchgeo_geosane.compare.config import Comparison
+from torchgeo_geosane.compare.config import ComparisonConfig
 from torchgeo_geosane.compare.record import RunKey, RunRecord, read_record, write_record
 from torchgeo_geosane.compare.run import run
 from torchgeo_geosane.errors import CacheError
@@ -52,14 +52,14 @@ class Plan:
     stale: int
 
 
-def plan(comparison: Comparison, output: Path) -> Plan:
+def plan(comparison: ComparisonConfig, output: Path) -> Plan:
     """Look at the records in a folder.
 
     Raises:
         CacheError: If one is damaged.
     """
     done, to_do, stale = [], [], 0
-    for key in comparison.keys():
+    for key in comparison.runs():
         path = output / RUNS / f'{key.name}.json'
         if not path.exists():
             to_do.append(key)
@@ -73,27 +73,29 @@ def plan(comparison: Comparison, output: Path) -> Plan:
     return Plan(tuple(done), tuple(to_do), stale)
 
 
-def run_and_record(comparison: Comparison, key: RunKey, output: Path) -> Outcome:
+def run_and_record(comparison: ComparisonConfig, key: RunKey, output: Path) -> Outcome:
     """Run once; what is printed goes into a log file, what goes wrong into the outcome."""
     log = output / LOGS / f'{key.name}.log'
-    with _logged(log) as file:
+    with _logged(log):
         try:
             record = run(comparison, key)
             write_record(output / RUNS, record)
         except Exception as error:  # One run shall not stop the others.
-            traceback.print_exc(file=file)
+            traceback.print_exc()
             return Outcome(key, error=f'{type(error).__name__}: {error} (see {log})')
     return Outcome(key, record)
 
 
-def run_here(comparison: Comparison, keys: Iterable[RunKey], output: Path) -> Iterator[Outcome]:
+def run_here(
+    comparison: ComparisonConfig, keys: Iterable[RunKey], output: Path
+) -> Iterator[Outcome]:
     """Run one after the other in this process."""
     for key in keys:
         yield run_and_record(comparison, key, output)
 
 
 def run_in_processes(
-    comparison: Comparison, keys: Sequence[RunKey], output: Path, jobs: int
+    comparison: ComparisonConfig, keys: Sequence[RunKey], output: Path, jobs: int
 ) -> Iterator[Outcome]:
     """Run in long-lived processes, which share the cores.
 
@@ -122,27 +124,22 @@ def run_in_processes(
             pool.shutdown(cancel_futures=True)
 
 
-Backend = Callable[[Comparison, Sequence[RunKey], Path], Iterator[Outcome]]
-
-
 @contextmanager
-def _logged(path: Path) -> Iterator[object]:
+def _logged(path: Path) -> Iterator[None]:
     """Send what is printed, logged and warned of into a file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open('w', encoding='utf-8')
     except OSError as error:
         raise CacheError(f'cannot write {path}: {error}') from error
-    handler = logging.StreamHandler(file)
-    loggers = [logging.getLogger(name) for name in ('lightning', 'lightning.pytorch')]
-    before = [(logger, logger.handlers) for logger in loggers]
+    # Lightning's loggers hold the standard error of the moment in which they were imported.
+    loggers = [logging.getLogger(name) for name in ('lightning.pytorch', 'lightning.fabric')]
+    before = [logger.handlers for logger in loggers]
     with file, redirect_stdout(file), redirect_stderr(file), warnings.catch_warnings():
         for logger in loggers:
-            logger.handlers = []
-        logging.getLogger().addHandler(handler)
+            logger.handlers = [logging.StreamHandler(file)]
         try:
-            yield file
+            yield
         finally:
-            logging.getLogger().removeHandler(handler)
-            for logger, handlers in before:
+            for logger, handlers in zip(loggers, before, strict=True):
                 logger.handlers = handlers
