@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from torchgeo_geosane import datamodules
-from torchgeo_geosane.datamodules.chips import ChipDataModule
+from torchgeo_geosane.datamodules.images import ImageDataModule
 from torchgeo_geosane.errors import did_you_mean
 
 SUFFIX = 'DataModule'
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known = [
         name.removesuffix(SUFFIX)
         for name in datamodules.__all__
-        if issubclass(getattr(datamodules, name), ChipDataModule)
+        if issubclass(getattr(datamodules, name), ImageDataModule)
     ]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('dataset', help=f'one of {", ".join(known)}')

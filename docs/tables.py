@@ -12,6 +12,7 @@ from pathlib import Path
 from torchgeo_geosane import datamodules as modules
 from torchgeo_geosane import datasets as imagery
 from torchgeo_geosane.datamodules.chips import ChipDataModule
+from torchgeo_geosane.datamodules.images import ImageDataModule
 from torchgeo_geosane.datasets.chips import DB, LINEAR, ChipDataset
 from torchgeo_geosane.foundry.sampling import SAMPLERS
 from torchgeo_geosane.prompts import Prompt, list_prompts, resolve_prompt
@@ -150,7 +151,7 @@ def datasets() -> str:
 
 
 def datamodules() -> str:
-    """Every data module of chips: its parts, statistics and image size."""
+    """Every data module of images: its parts, statistics and image size."""
     found = (getattr(modules, name) for name in modules.__all__)
     return _table(
         [
@@ -169,7 +170,7 @@ def datamodules() -> str:
                 _image_size(module),
             ]
             for module in found
-            if issubclass(module, ChipDataModule)
+            if issubclass(module, ImageDataModule)
         ],
     )
 
@@ -197,8 +198,10 @@ def _is_adapted(entry: Entry) -> bool:
     return not same_bands(prompt.bands, sensor.bands)
 
 
-def _no_data(module: type[ChipDataModule]) -> str:
+def _no_data(module: type[ImageDataModule]) -> str:
     """What stands for no data after normalisation, radar and other bands apart."""
+    if not issubclass(module, ChipDataModule):
+        return 'not told apart'
     made = module(bands=tuple(module.scales))
     ranges: dict[str, list[float]] = {}
     for band, fill in zip(made.bands, made.fill.tolist(), strict=True):
@@ -210,7 +213,7 @@ def _no_data(module: type[ChipDataModule]) -> str:
     )
 
 
-def _image_size(module: type[ChipDataModule]) -> str:
+def _image_size(module: type[ImageDataModule]) -> str:
     size = inspect.signature(module).parameters.get('size')
     return 'as the files' if size is None else f'`size`, {size.default}'
 

@@ -172,7 +172,7 @@ def test_workers_and_pickle(root: Path) -> None:
         ({'train_fraction': 0}, DataError, 'train_fraction 0 is not above 0'),
         ({'train_fraction': 10}, DataError, 'train_fraction 10 is not above 0 and up to 1'),
         ({'bands': ['B8']}, SensorError, "unknown band 'B8'"),
-        ({'batch_size': 5}, DataError, '4 chips to train on, fewer than a batch of 5'),
+        ({'batch_size': 5}, DataError, '4 images to train on, fewer than a batch of 5'),
         ({'labels': 'otus'}, DataError, "did you mean 'otsu'"),
     ],
 )

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import kornia.augmentation as K
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from torchgeo_geosane.datasets.chips import DB, LINEAR
 from torchgeo_geosane.errors import DataError
@@ -140,29 +138,3 @@ def _normalize(scales: Sequence[BandScale]) -> K.Normalize:
 
 def _pipeline(*steps: K.IntensityAugmentationBase2D) -> K.AugmentationSequential:
     return K.AugmentationSequential(*steps, data_keys=None, keepdim=True)
-
-
-@dataclass(frozen=True)
-class Resize:
-    """Resizes an image without label map to a square, bilinear and antialiased.
-
-    A data set's ``transforms``: images of many sizes cannot be batched.
-
-    Attributes:
-        size: Height and width in pixels.
-
-    Raises:
-        DataError: If the size is not positive.
-    """
-
-    size: int
-
-    def __post_init__(self) -> None:
-        if self.size < 1:
-            raise DataError(f'images cannot be resized to {self.size} pixels: give at least 1')
-
-    def __call__(self, sample: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Resize the image of a sample."""
-        size = (self.size, self.size)
-        image = F.interpolate(sample['image'][None], size, mode='bilinear', antialias=True)
-        return {**sample, 'image': image[0]}

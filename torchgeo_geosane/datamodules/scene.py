@@ -1,6 +1,6 @@
 """What the data modules of one scene have in common."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import kornia.augmentation as K
@@ -77,6 +77,7 @@ class SceneDataModule(NonGeoDataModule):
             bands=tuple(bands),
             patch_size=patch_size,
         )
+        self._make: Callable[..., SceneChips] = dataset_class
         self.length = length
 
     def setup(self, stage: str) -> None:
@@ -92,9 +93,8 @@ class SceneDataModule(NonGeoDataModule):
         """
         super().setup(stage)
         if stage == 'predict':
-            self.predict_dataset = self.dataset_class(split='test', **self.kwargs)
-        train: SceneChips = self.dataset_class(split='train', **self.kwargs)
-        self.mean, self.std = train.statistics()
+            self.predict_dataset = self._make(split='test', **self.kwargs)
+        self.mean, self.std = self._make(split='train', **self.kwargs).statistics()
         normalize = K.Normalize(mean=self.mean, std=self.std)
         self.aug = K.AugmentationSequential(normalize, data_keys=None, keepdim=True)
         self.train_aug = K.AugmentationSequential(

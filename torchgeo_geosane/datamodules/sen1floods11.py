@@ -84,4 +84,5 @@ class Sen1Floods11DataModule(ChipDataModule):
 
     def _dataset(self, part: str) -> ChipDataset:
         labels = self.labels if part == 'train' else 'hand'
-        return self._make(split=self.parts[part], labels=labels, **self.kwargs)
+        data: ChipDataset = self._make(split=self.parts[part], labels=labels, **self.kwargs)
+        return data
