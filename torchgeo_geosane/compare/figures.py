@@ -123,12 +123,13 @@ def draw_curves(records: Sequence[RunRecord], setting: Setting, what: str) -> Dr
         what: ``curve``, the training loss, or ``validation``.
 
     Returns:
-        The figure; None where no run of the setting has such a curve.
+        The figure; None where no runs of the setting have such curves, of two points or more.
     """
     curves: dict[str, list[Curve]] = {}
     for record in records:
         if Setting.of(record) == setting and getattr(record, what):
             curves.setdefault(record.initialisation, []).append(getattr(record, what))
+    curves = {name: runs for name, runs in curves.items() if len(_average(runs)[0]) > 1}
     if not curves:
         return None
 
