@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchgeo_geosane.errors import ArchitectureError, GeoSANEError, SensorError, SpecError
-from torchgeo_geosane.foundry.sampling import KDE, JointKDE, Linear, Reconstruct, Spherical
+from torchgeo_geosane.foundry.sampling import (
+    KDE,
+    JointKDE,
+    Linear,
+    MeanKDE,
+    Reconstruct,
+    Spherical,
+)
 from torchgeo_geosane.sensors import SENSORS
 from torchgeo_geosane.spec import Spec
 
@@ -28,6 +35,7 @@ def specs(draw: st.DrawFn) -> Spec:
         st.one_of(
             st.builds(KDE, numbers),
             st.builds(JointKDE, numbers),
+            st.builds(MeanKDE, numbers),
             st.builds(Linear, fractions),
             st.builds(Spherical, fractions),
             st.just(Reconstruct()),

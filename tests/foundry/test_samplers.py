@@ -12,12 +12,13 @@ from torchgeo_geosane.foundry.sampling import (
     SAMPLERS,
     JointKDE,
     Linear,
+    MeanKDE,
     Reconstruct,
     Sampler,
     Spherical,
 )
 
-NOISY: list[Sampler] = [KDE(), JointKDE()]
+NOISY: list[Sampler] = [KDE(), JointKDE(), MeanKDE()]
 PAIRED: list[type[Linear | Spherical]] = [Linear, Spherical]
 
 
@@ -89,6 +90,15 @@ def test_a_joint_mixture_picks_one_prompt_for_all() -> None:
     assert picked == {0, 1, 2}
 
 
+def test_the_mean_of_the_prompts_is_where_noise_is_added() -> None:
+    prompts = latents(3)
+    mean = prompts.mean(dim=0)
+    torch.testing.assert_close(MeanKDE(0.0).sample(prompts, 0, 0), mean)
+    drawn = MeanKDE(0.3).sample(prompts, 0, 5)
+    torch.testing.assert_close(drawn - mean, KDE(0.3).sample(mean[None], 0, 5) - mean)
+    assert MeanKDE().shares(4, 0) == [0.25] * 4
+
+
 @pytest.mark.parametrize('sampler', PAIRED)
 def test_interpolation_ends_at_the_prompts(sampler: type[Linear | Spherical]) -> None:
     prompts = latents(2)
@@ -133,4 +143,4 @@ def test_reconstruction_draws_nothing() -> None:
 
 
 def test_names() -> None:
-    assert list(SAMPLERS) == ['kde', 'kde_joint', 'linear', 'spherical', 'reconstruct']
+    assert list(SAMPLERS) == ['kde', 'kde_joint', 'kde_mean', 'linear', 'spherical', 'reconstruct']

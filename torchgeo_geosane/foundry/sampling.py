@@ -90,6 +90,26 @@ class JointKDE:
 
 
 @dataclass(frozen=True)
+class MeanKDE:
+    """As ``KDE``, but around the prompts' average: one kernel where all of them meet.
+
+    Attributes:
+        bandwidth: Standard deviation of the kernel, in units of a latent.
+    """
+
+    name: ClassVar[str] = 'kde_mean'
+    bandwidth: float = 0.2
+
+    def sample(self, latents: Tensor, start: int, seed: int) -> Tensor:
+        """Add noise to the average of the prompts' latents."""
+        return _add_noise(latents.mean(0), self.bandwidth, seed, start, latents.shape[-1])
+
+    def shares(self, prompts: int, seed: int) -> list[float]:
+        """All prompts equally."""
+        return [1 / prompts] * prompts
+
+
+@dataclass(frozen=True)
 class Linear:
     """A point on the straight line between two prompts' latents.
 
@@ -153,8 +173,8 @@ class Reconstruct:
         return [1.0] + [0.0] * (prompts - 1)
 
 
-SAMPLERS: dict[str, type[KDE | JointKDE | Linear | Spherical | Reconstruct]] = {
-    sampler.name: sampler for sampler in (KDE, JointKDE, Linear, Spherical, Reconstruct)
+SAMPLERS: dict[str, type[KDE | JointKDE | MeanKDE | Linear | Spherical | Reconstruct]] = {
+    sampler.name: sampler for sampler in (KDE, JointKDE, MeanKDE, Linear, Spherical, Reconstruct)
 }
 
 
