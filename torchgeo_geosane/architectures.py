@@ -27,6 +27,10 @@ class _Outline(NamedTuple):
     tied: Mapping[str, str]
 
 
+_PLAIN_ATTENTION = {
+    'timm.layers.attention.Attention',
+    'timm.models.swin_transformer.WindowAttention',
+}
 # What the names begin with that this package itself registers with timm.
 _OWN = 'geosane_'
 
@@ -108,6 +112,25 @@ def tied_names(architecture: str) -> Mapping[str, str]:
         ArchitectureError: As :func:`target_shapes`.
     """
     return _outline(architecture, 3).tied
+
+
+@lru_cache(maxsize=64)
+def attention_heads(architecture: str) -> Mapping[int, int]:
+    """The heads of an architecture's plain attention layers by their width (Swin's are among them).
+
+    Layers that turn queries and keys, or norm them, are not plain. Neither is a width at which
+    layers differ.
+
+    Raises:
+        ArchitectureError: As :func:`target_shapes`.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device('meta'):
+        model = _build(architecture, 3)
+    found: dict[int, set[int]] = {}
+    for module in model.modules():
+        if f'{type(module).__module__}.{type(module).__name__}' in _PLAIN_ATTENTION:
+            found.setdefault(module.proj.in_features, set()).add(module.num_heads)  # type: ignore[union-attr, arg-type]
+    return MappingProxyType({w: heads.pop() for w, heads in found.items() if len(heads) == 1})
 
 
 def initialise(architecture: str, in_chans: int, seed: int) -> dict[str, Tensor]:

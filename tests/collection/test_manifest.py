@@ -12,6 +12,7 @@ from torchgeo_geosane.collection import (
     read_manifest,
     write_manifest,
 )
+from torchgeo_geosane.collection.contents import weight_shapes
 from torchgeo_geosane.foundry.foundry import EMBEDDED
 from torchgeo_geosane.foundry.layout import Layout
 
@@ -20,8 +21,8 @@ from torchgeo_geosane.foundry.layout import Layout
 def entry() -> ManifestEntry:
     model = next(UKIS_CSMASK.models())
     source = model.open()
-    shapes = {name: source.shape(name) for name in source.names()}
-    return ManifestEntry.describe(model, source, Layout.plan(shapes, 230, 'matrices'), 'trained')
+    shapes = weight_shapes(source)
+    return ManifestEntry.describe(model, shapes, Layout.plan(shapes, 230, 'matrices'), 'trained')
 
 
 def test_round_trip(tmp_path: Path, entry: ManifestEntry) -> None:

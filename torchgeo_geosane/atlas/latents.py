@@ -8,7 +8,8 @@ from torch import Tensor
 
 from torchgeo_geosane.collection import ManifestEntry
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
-from torchgeo_geosane.training.data import EvenWindows, OpenedModel, TokenBatch
+from torchgeo_geosane.training.store import OpenedModel, TokenBatch
+from torchgeo_geosane.training.windows import EvenWindows
 
 
 @dataclass(frozen=True)

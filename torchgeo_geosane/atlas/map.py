@@ -17,7 +17,7 @@ from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.collection import CollectionError, collect, read_manifest
 from torchgeo_geosane.errors import SpecError
 from torchgeo_geosane.foundry.foundry import Foundry
-from torchgeo_geosane.training.data import OpenedModel
+from torchgeo_geosane.training.store import OpenedModel
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """What every model of a collection is, and what every source of such models does."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Literal, NoReturn, Protocol
 
 from torchgeo_geosane.errors import GeoSANEError, TokenError
 from torchgeo_geosane.foundry.source import TensorSource
+from torchgeo_geosane.prompts.shards import hash_files
 from torchgeo_geosane.prompts.weights_file import open_file
 
 Modality = Literal['optical', 'sar', 'optical and sar', 'general']
@@ -26,7 +26,8 @@ class TrainedModel:
         package: Where it comes from, as its ecosystem names it (a distribution, a repository).
         version: Version or revision of the package.
         file: Path inside the package.
-        sha256: Hash of that file, in hexadecimal; None where it is known only once it is here.
+        sha256: Hash of that file, of an index with the files it names, in hexadecimal; None where it
+            is known only once it is here.
         modality: What the model sees.
         task: What it was trained for, in a few words.
         licence: SPDX identifier, or the licence's own name; None where none is stated.
@@ -55,9 +56,8 @@ class TrainedModel:
         """
         path = self.fetch()
         try:
-            with path.open('rb') as stream:
-                found = hashlib.file_digest(stream, 'sha256').hexdigest()
-        except OSError as error:
+            found = hash_files(path)
+        except (OSError, TokenError) as error:
             raise CollectionError(f'{self.name!r} cannot be read: {error}') from error
         if self.sha256 not in (None, found):
             raise CollectionError(

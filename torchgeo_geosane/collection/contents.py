@@ -6,10 +6,12 @@ values were rounded, retrained, transposed, fused or split is another one.
 """
 
 import hashlib
+import itertools
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -18,6 +20,8 @@ from torchgeo_geosane.foundry.source import TensorSource, all_finite
 
 # Values of a tensor in memory at once.
 _CHUNK_VALUES = 4_000_000
+# Types of weights; narrower floating-point types come with scales.
+_FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 # Smaller tensors (biases of zeros, norms of ones) agree by chance, and weigh next to nothing.
 _SMALLEST = 1024
 
@@ -27,7 +31,7 @@ class Contents:
     """The floating-point tensors of a model.
 
     Attributes:
-        parameters: Values in all of them.
+        parameters: Values in all of them, tied matrices counted once.
         digest: One hash of all tensors, whatever their names and order.
         matrices: Values of each larger tensor, by its hash.
     """
@@ -67,29 +71,73 @@ class SeenModels:
 
 def floating_shapes(source: TensorSource) -> dict[str, tuple[int, ...]]:
     """Shapes of a model's floating-point tensors: the others are no weights."""
-    return {
-        name: source.shape(name) for name in source.names() if source.dtype(name).is_floating_point
-    }
+    return {name: source.shape(name) for name in source.names() if source.dtype(name) in _FLOATING}
 
 
-def read_contents(source: TensorSource) -> Contents:
+def weight_shapes(source: TensorSource) -> dict[str, tuple[int, ...]]:
+    """Shapes of a model's floating-point tensors; a matrix of several names has the first alone.
+
+    Raises:
+        CollectionError: If weights are quantised: they mean nothing without their scales.
+    """
+    for name in source.names():
+        dtype = source.dtype(name)
+        if 'weight' in name and len(source.shape(name)) > 1 and dtype not in _FLOATING:
+            kind = str(dtype).removeprefix('torch.')
+            raise CollectionError(
+                f'{name!r} is {kind}: quantised weights are not read, take a model in floating point'
+            )
+    shapes = floating_shapes(source)
+    copies = set(_copies(source, shapes))
+    return {name: shape for name, shape in shapes.items() if name not in copies}
+
+
+def read_contents(source: TensorSource, counted: Mapping[str, tuple[int, ...]]) -> Contents:
     """Read every floating-point tensor once, a few rows at a time.
+
+    Args:
+        source: The model.
+        counted: Shapes of the tensors that count as parameters.
 
     Raises:
         CollectionError: If a value is NaN or infinite; the tensor is named.
     """
     hashes: list[str] = []
     matrices: dict[str, int] = {}
-    shapes = floating_shapes(source)
-    for name, shape in shapes.items():
+    for name, shape in floating_shapes(source).items():
         digest = _hash(source, name, shape)
         hashes.append(digest)
         if math.prod(shape) >= _SMALLEST:
             matrices[digest] = math.prod(shape)
     return Contents(
-        parameters=sum(map(math.prod, shapes.values())),
+        parameters=sum(map(math.prod, counted.values())),
         digest=hashlib.sha256('\n'.join(sorted(hashes)).encode()).hexdigest(),
         matrices=matrices,
+    )
+
+
+def _copies(source: TensorSource, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[str]:
+    """Matrices that hold the values of one before them: tied weights, by name or as copies."""
+    alike: dict[Any, list[str]] = {}
+    for name, shape in shapes.items():
+        if len(shape) > 1 and math.prod(shape) >= _SMALLEST:
+            alike.setdefault((shape, source.dtype(name)), []).append(name)
+    for (shape, _), names in alike.items():
+        kept: list[str] = []
+        for name in names if len(names) > 1 else ():
+            # Most differ in the first row.
+            if any(_equal(source, name, other, shape) for other in kept):
+                yield name
+            else:
+                kept.append(name)
+
+
+def _equal(source: TensorSource, name: str, other: str, shape: tuple[int, ...]) -> bool:
+    step = max(1, _CHUNK_VALUES // math.prod(shape[1:]))
+    bounds = [0, 1, *range(1 + step, shape[0], step), shape[0]]
+    return all(
+        source.rows(name, start, stop).equal(source.rows(other, start, stop))
+        for start, stop in itertools.pairwise(bounds)
     )
 
 

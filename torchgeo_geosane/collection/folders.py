@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from torchgeo_geosane.collection.base import CollectionError, Modality, TrainedModel
-from torchgeo_geosane.collection.formats import SUFFIXES, is_shard
+from torchgeo_geosane.collection.formats import all_weights_files, is_shard, shards_of
 from torchgeo_geosane.collection.modality import guess_modality
 
 
@@ -40,11 +40,9 @@ class FolderSource:
         folder = self.path.expanduser().resolve()
         if not folder.is_dir():
             raise CollectionError(f'there is no folder {str(folder)!r} to collect models from')
-        suffixes = frozenset().union(*SUFFIXES.values())
-        for path in sorted(folder.rglob('*')):
-            if path.suffix not in suffixes or not path.is_file():
-                continue
-            file = path.relative_to(folder).as_posix()
+        files = [path for path in folder.rglob('*') if path.is_file()]
+        names = {path.relative_to(folder).as_posix(): path for path in files}
+        for file in all_weights_files(names):
             yield TrainedModel(
                 name=f'{self.name}/{folder.name}/{file}',
                 package=str(folder),
@@ -54,7 +52,7 @@ class FolderSource:
                 modality=self.modality or guess_modality(f'{folder.name}/{file}'),
                 task=self.task,
                 licence=self.licence,
-                size=path.stat().st_size,
+                size=sum(names[part].stat().st_size for part in (file, *shards_of(file, names))),
                 fetch=partial(fetch, str(folder), '', file),
             )
 
@@ -66,5 +64,5 @@ def fetch(package: str, version: str, file: str) -> Path:
         CollectionError: If the file is one of several that hold one model.
     """
     if is_shard(file):
-        raise CollectionError('one model in several files cannot be read: merge them into one')
+        raise CollectionError('it is one of several files of a model whose index is not there')
     return Path(package, file)

@@ -14,8 +14,8 @@ from torchgeo_geosane.collection.collect import restore
 from torchgeo_geosane.collection.contents import (
     Contents,
     SeenModels,
-    floating_shapes,
     read_contents,
+    weight_shapes,
 )
 from torchgeo_geosane.collection.hub import DiskFullError, UnreachableError
 from torchgeo_geosane.collection.manifest import ManifestEntry, read_manifest, write_manifest
@@ -130,9 +130,10 @@ class _Gatherer:
         path, sha256 = model.locate()
         source = open_weights(path)
         self._rules.check_shapes(path, source)
-        contents = read_contents(source)
-        layout = Layout.plan(floating_shapes(source), self._tokens.size, self._tokens.tokenisation)
-        entry = ManifestEntry.describe(model, source, layout, 'trained')
+        shapes = weight_shapes(source)
+        contents = read_contents(source, shapes)
+        layout = Layout.plan(shapes, self._tokens.size, self._tokens.tokenisation)
+        entry = ManifestEntry.describe(model, shapes, layout, 'trained')
         return dataclasses.replace(entry, sha256=sha256, tensors=contents.digest), contents
 
 

@@ -9,13 +9,14 @@ import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from torchgeo_geosane.collection.base import CollectionError, Modality, TrainedModel, unavailable
-from torchgeo_geosane.collection.formats import is_shard
+from torchgeo_geosane.collection.formats import is_shard, shards_of
 from torchgeo_geosane.collection.modality import guess_modality
 from torchgeo_geosane.prompts.network import require_answer
+from torchgeo_geosane.prompts.shards import is_index, read_index
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
@@ -73,6 +74,7 @@ class Repository:
     ) -> TrainedModel:
         """One of the files as a model; what is not said is taken from the repository."""
         about = self.files.get(file, HubFile(None, None))
+        parts = [self.files[part].size or 0 for part in shards_of(file, self.files)]
         return TrainedModel(
             name=name,
             package=self.name,
@@ -83,7 +85,7 @@ class Repository:
             task=task or self.task,
             licence=licence or self.licence,
             architecture=architecture,
-            size=about.size,
+            size=about.size and about.size + sum(parts),
             fetch=functools.partial(fetch, self.name, self.revision, file),
         )
 
@@ -149,15 +151,25 @@ class Hub:
 
 
 def fetch(repository: str, revision: str, file: str) -> Path:
-    """The local copy of one file, downloaded if the Hub's cache does not have it.
+    """The local copy of a file, downloaded if the Hub's cache does not have it.
+
+    With the index of a model in several files come the files that it names.
 
     Raises:
         CollectionError: If it cannot be had.
     """
+    if is_shard(file):
+        raise CollectionError('it is one of several files of a model whose index is not there')
+    path = _fetch_file(repository, revision, file)
+    if is_index(file):
+        for part in sorted(set(read_index(path).values())):
+            _fetch_file(repository, revision, PurePosixPath(file).with_name(part).as_posix())
+    return path
+
+
+def _fetch_file(repository: str, revision: str, file: str) -> Path:
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
-    if is_shard(file):
-        raise CollectionError('one model in several files cannot be read yet')
     cached = try_to_load_from_cache(repository, file, revision=revision)
     if isinstance(cached, str):
         return Path(cached)

@@ -3,16 +3,15 @@
 import dataclasses
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from torchgeo_geosane.collection.base import CollectionError, Modality, TrainedModel
-from torchgeo_geosane.collection.contents import floating_shapes
 from torchgeo_geosane.foundry.layout import Layout
-from torchgeo_geosane.foundry.source import TensorSource
 
+Shapes = Mapping[str, tuple[int, ...]]
 Split = Literal['trained', 'held_out', 'skipped']
 
 
@@ -54,13 +53,11 @@ class ManifestEntry:
 
     @classmethod
     def describe(
-        cls, model: TrainedModel, source: TensorSource, layout: Layout, split: Split
+        cls, model: TrainedModel, shapes: Shapes, layout: Layout, split: Split
     ) -> 'ManifestEntry':
-        """The entry of an opened model."""
-        shapes = floating_shapes(source).values()
-        return cls._of(
-            model, split=split, parameters=sum(map(math.prod, shapes)), tokens=len(layout)
-        )
+        """The entry of an opened model, from the shapes of its weights."""
+        parameters = sum(map(math.prod, shapes.values()))
+        return cls._of(model, split=split, parameters=parameters, tokens=len(layout))
 
     @classmethod
     def skip(cls, model: TrainedModel, reason: str) -> 'ManifestEntry':

@@ -8,6 +8,7 @@ from torchgeo_geosane.collection.base import CollectionError, TrainedModel
 from torchgeo_geosane.collection.contents import floating_shapes
 from torchgeo_geosane.collection.licences import UnknownLicences, refusal
 from torchgeo_geosane.foundry.source import TensorSource
+from torchgeo_geosane.prompts.shards import files_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +43,14 @@ class Rules:
     def check_file(self, path: Path) -> None:
         """Look at a file before it is opened."""
         try:
-            self._check_size(path.stat().st_size)
+            self._check_size(_size(path))
         except OSError as error:
             raise CollectionError(f'its file cannot be read: {error}') from error
 
     def check_shapes(self, path: Path, source: TensorSource) -> None:
         """Look at a model before its tensors are read."""
         shapes = floating_shapes(source)
-        size = path.stat().st_size
+        size = _size(path)
         for name, shape in shapes.items():
             # A view can repeat few values without end.
             if math.prod(shape) * source.dtype(name).itemsize > size:
@@ -72,3 +73,7 @@ class Rules:
             raise CollectionError(
                 f'its file has {size:,} bytes, at most {self.max_bytes:,} are wanted'
             )
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in files_of(path))

@@ -1,6 +1,5 @@
 """Prompts from files: ``file:<path>[@<sensor>]`` to safetensors, .pth, .pt, a Lightning checkpoint."""
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Collection
@@ -11,6 +10,7 @@ from torchgeo_geosane.architectures import target_shapes
 from torchgeo_geosane.errors import PromptError, TokenError
 from torchgeo_geosane.foundry.source import RenamedSource, TensorSource
 from torchgeo_geosane.prompts.base import Prompt
+from torchgeo_geosane.prompts.shards import hash_files
 from torchgeo_geosane.prompts.weights_file import open_file
 from torchgeo_geosane.sensors import Sensor, get_sensor, sensors_with
 from torchgeo_geosane.stem import find_stems
@@ -47,8 +47,7 @@ def resolve(path: str, architecture: str, sensor: Sensor) -> Prompt:
             f'{sensor.name!r} has {sensor.in_chans} bands. Say what the file sees: file:…@SENSOR; '
             f'sensors with {channels} bands: {fitting}'
         )
-    with file.open('rb') as stream:
-        digest = hashlib.file_digest(stream, 'sha256').hexdigest()
+    digest = hash_files(file)
     return Prompt(
         name=f'file:{file}@{sensor.name}' if said else f'file:{file}',
         architecture=architecture,

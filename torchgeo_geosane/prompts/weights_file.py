@@ -1,4 +1,4 @@
-"""Any file with weights in it as a tensor source; the suffix says which format it is."""
+"""Any file with weights in it as a tensor source; its name says which format it is."""
 
 from pathlib import Path
 
@@ -6,10 +6,11 @@ from torchgeo_geosane.foundry.errors import TokenError
 from torchgeo_geosane.foundry.pickles import find_tensors, read_pickle
 from torchgeo_geosane.foundry.source import SafetensorsSource, StateDictSource, TensorSource
 from torchgeo_geosane.prompts.onnx_file import open_onnx
+from torchgeo_geosane.prompts.shards import ShardedSource, is_index, read_index
 
 
 def open_file(path: Path) -> TensorSource:
-    """Open safetensors, ONNX, or (any other suffix) what ``torch.save`` wrote, lazily.
+    """Open safetensors, ONNX, the index of several files, or else what ``torch.save`` wrote, lazily.
 
     Raises:
         TokenError: If the file is missing, empty or damaged, or holds what only running code could
@@ -21,6 +22,8 @@ def open_file(path: Path) -> TensorSource:
         raise TokenError(f'{str(path)!r} cannot be read: {error}') from error
     if not size:
         raise TokenError(f'{str(path)!r} is empty')
+    if is_index(path.name):
+        return _open_shards(path)
     match path.suffix:
         case '.safetensors':
             return SafetensorsSource(path)
@@ -28,3 +31,14 @@ def open_file(path: Path) -> TensorSource:
             return open_onnx(path)
         case _:
             return StateDictSource(find_tensors(read_pickle(path)))
+
+
+def _open_shards(path: Path) -> ShardedSource:
+    """The tensors that an index names, each in its file."""
+    places = read_index(path)
+    files = {name: open_file(path.with_name(name)) for name in sorted(set(places.values()))}
+    held = {name: frozenset(source.names()) for name, source in files.items()}
+    for tensor, file in places.items():
+        if tensor not in held[file]:
+            raise TokenError(f'{str(path)!r} names tensor {tensor!r}, which {file!r} does not hold')
+    return ShardedSource({tensor: files[file] for tensor, file in places.items()})

@@ -18,7 +18,7 @@ from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.foundry import Foundry
 from torchgeo_geosane.foundry.pickles import read_pickle
 from torchgeo_geosane.training.config import OptimisationConfig
-from torchgeo_geosane.training.data import OpenedModel
+from torchgeo_geosane.training.store import OpenedModel
 
 CHECKPOINT = 'checkpoint.ckpt'
 _MODEL = 'model.'

@@ -1,6 +1,5 @@
 """Relative errors ``|y - x| / |x|``, by model and by kind of layer."""
 
-import re
 import time
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +9,8 @@ from torch import Tensor
 
 from torchgeo_geosane.collection import ManifestEntry
 from torchgeo_geosane.foundry.autoencoder import N_LAYER_TYPES
-from torchgeo_geosane.training.data import TokenBatch
+from torchgeo_geosane.training.families import family_of
+from torchgeo_geosane.training.store import TokenBatch
 
 # Names of the kinds of layer, in the order of ``foundry.layout.layer_kind``.
 KINDS = (
@@ -110,9 +110,3 @@ def _relative(
     """The error over some rows and columns; None where nothing was measured."""
     error, size = (part[list(rows)][:, list(kinds)].sum() for part in (sums.errors, sums.sizes))
     return float((error / size).sqrt()) if size > 0 else None
-
-
-def family_of(entry: ManifestEntry) -> str:
-    """The family of a model's architecture: ``resnet`` of ``resnet50``."""
-    found = re.match('[a-z]+', (entry.architecture or '').lower())
-    return found.group() if found else 'unknown'

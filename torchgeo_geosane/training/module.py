@@ -11,9 +11,10 @@ from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.loss import contrastive_loss, reconstruction_loss
 from torchgeo_geosane.training.config import OptimisationConfig
-from torchgeo_geosane.training.data import TokenBatch, derive_seed
 from torchgeo_geosane.training.metrics import ErrorSums, Throughput, relative_errors
 from torchgeo_geosane.training.sharding import shard
+from torchgeo_geosane.training.store import TokenBatch
+from torchgeo_geosane.training.windows import derive_seed
 
 
 class FoundryTask(LightningModule):

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.sampling import KDE
-from torchgeo_geosane.training.data import EvenWindows, OpenedModel, TokenBatch
 from torchgeo_geosane.training.linear import Moments
 from torchgeo_geosane.training.metrics import KINDS
+from torchgeo_geosane.training.store import OpenedModel, TokenBatch
+from torchgeo_geosane.training.windows import EvenWindows
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from torchgeo_geosane.collection.collect import SOURCES
 from torchgeo_geosane.foundry import checkpoint
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.training.config import OptimisationConfig
-from torchgeo_geosane.training.data import OpenedModel
 from torchgeo_geosane.training.linear import standardise_latents
 from torchgeo_geosane.training.report import ModelReport, latent_moments, report
+from torchgeo_geosane.training.store import OpenedModel
 
 FOUNDRY = 'foundry.safetensors'
 # Windows of each model that standardise the latents, and that the report measures.

@@ -1,0 +1,93 @@
+"""Models in several files, as the Hugging Face Hub has them: an index says what is in which.
+
+``model.safetensors.index.json`` or ``pytorch_model.bin.index.json`` lies beside the files it names.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import torch
+from torch import Tensor
+
+from torchgeo_geosane.foundry.errors import TokenError
+from torchgeo_geosane.foundry.source import TensorSource
+
+_INDEX = re.compile(r'\.(safetensors|bin)\.index\.json$')
+
+
+class ShardedSource:
+    """Tensors that lie in several sources."""
+
+    def __init__(self, sources: Mapping[str, TensorSource]) -> None:
+        """View every name in the source it is mapped to."""
+        self._sources = sources
+
+    def names(self) -> list[str]:
+        """The tensors' names, in the index's order."""
+        return list(self._sources)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one tensor."""
+        return self._sources[name].shape(name)
+
+    def dtype(self, name: str) -> torch.dtype:
+        """The element type of one tensor."""
+        return self._sources[name].dtype(name)
+
+    def read(self, name: str) -> Tensor:
+        """One whole tensor."""
+        return self._sources[name].read(name)
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Rows of one tensor as a matrix."""
+        return self._sources[name].rows(name, start, stop)
+
+
+def is_index(name: str) -> bool:
+    """Whether a file's name is that of an index."""
+    return _INDEX.search(name) is not None
+
+
+def read_index(path: Path) -> dict[str, str]:
+    """The name of the file beside the index in which each tensor lies.
+
+    Raises:
+        TokenError: If the file is no such index, or a file that it names lies elsewhere.
+    """
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        files = {str(tensor): str(file) for tensor, file in content['weight_map'].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TokenError(f'{str(path)!r} is not an index of weights files: {error!r}') from error
+    for file in files.values():
+        if PurePosixPath(file).name != file or '\\' in file:
+            raise TokenError(f'{str(path)!r} names a file that does not lie beside it: {file!r}')
+    return files
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of a model: one, or an index and what it names.
+
+    Raises:
+        TokenError: As :func:`read_index`.
+    """
+    names = set(read_index(path).values()) if is_index(path.name) else ()
+    return [path, *(path.with_name(name) for name in sorted(names))]
+
+
+def hash_files(path: Path) -> str:
+    """sha256 of a model's files, one after the other, in hexadecimal.
+
+    Raises:
+        TokenError: As :func:`read_index`.
+        OSError: If a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file in files_of(path):
+        with file.open('rb') as stream:
+            while chunk := stream.read(2**20):
+                digest.update(chunk)
+    return digest.hexdigest()

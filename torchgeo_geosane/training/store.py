@@ -1,0 +1,173 @@
+"""The token store: windows cut straight from the files of a collection, which are memory-mapped.
+
+What is in memory grows with the tensors of a collection, not with its tokens: of each model its file,
+and the layout of its tokens, which models of one architecture share.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict, TypeVar
+from weakref import WeakKeyDictionary, ref
+
+import torch
+from torch import Tensor
+
+from torchgeo_geosane.architectures import attention_heads
+from torchgeo_geosane.collection import ManifestEntry, TrainedModel
+from torchgeo_geosane.collection.contents import floating_shapes, weight_shapes
+from torchgeo_geosane.collection.mapped import map_weights, open_mapped
+from torchgeo_geosane.errors import ArchitectureError
+from torchgeo_geosane.foundry.config import FoundryConfig
+from torchgeo_geosane.foundry.layout import Layout
+from torchgeo_geosane.foundry.source import TensorSource
+from torchgeo_geosane.foundry.tokens import RowScale, TokenReader
+from torchgeo_geosane.providers.catalog import ARCHITECTURES
+from torchgeo_geosane.training.permutation import HiddenUnits, PermutedSource, find_hidden_units
+
+T = TypeVar('T')
+
+# Layouts and hidden units in use, each once.
+_SHARED: WeakKeyDictionary[object, ref[object]] = WeakKeyDictionary()
+# Models whose files a process keeps mapped at once: each takes a file handle.
+_MAPPED_MODELS = 256
+
+
+class TokenBatch(TypedDict):
+    """Windows of tokens; without the first dimension where it is a single one.
+
+    Attributes:
+        tokens: float32 ``[batch, window, token_size]``.
+        mask: bool, same shape; True where a token holds a real value.
+        positions: ``[batch, window, 3]``, as the foundry wants them.
+        kinds: Kind of layer of each token, int64 ``[batch, window]``.
+        model: Number of the model in the data module's ``models``, int64 ``[batch]``.
+        view: Where two views are asked for, the same windows of the same models with their hidden
+            units permuted: as ``tokens``, which it equals where nothing can be permuted.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    positions: Tensor
+    kinds: Tensor
+    model: Tensor
+    view: NotRequired[Tensor]
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A model of the collection, ready to be cut. It holds no file: other processes can have it.
+
+    Attributes:
+        entry: What the manifest says of it.
+        file: Where its tensors are mapped from.
+        layout: Where each tensor sits in its token sequence.
+        row_scale: How its rows are scaled.
+        hidden: Its hidden units that may change places; None where that was not asked for.
+        number: Its place in the data module's ``models``.
+    """
+
+    entry: ManifestEntry
+    file: Path
+    layout: Layout = field(repr=False)
+    row_scale: RowScale
+    hidden: HiddenUnits | None = field(default=None, repr=False)
+    number: int = 0
+
+    @classmethod
+    def open(
+        cls,
+        model: TrainedModel,
+        config: FoundryConfig,
+        held_out: bool,
+        permute: bool = False,
+        number: int = 0,
+    ) -> 'OpenedModel':
+        """Fetch a model if need be, verify it, and lay out its tokens.
+
+        Raises:
+            CollectionError: If it cannot be had or read, or is not the one that was named.
+            CacheError: If its format cannot be mapped, and there is no room for a copy that can.
+        """
+        path, sha256 = model.locate()
+        file = map_weights(path, sha256)
+        source = open_mapped(file)
+        shapes = weight_shapes(source)
+        layout = _share(Layout.plan(shapes, config.token_size, config.tokenisation))
+        entry = ManifestEntry.describe(model, shapes, layout, 'held_out' if held_out else 'trained')
+        hidden = _find_hidden(source, model.architecture) if permute else None
+        return cls(entry, file, layout, config.row_scale, hidden, number)
+
+    @property
+    def reader(self) -> TokenReader:
+        """Cuts its tokens."""
+        return TokenReader(_source(self.file), self.layout, self.row_scale)
+
+    def runs(self, length: int = 8192) -> Iterator[Tensor]:
+        """All tokens of the model in order, in runs of at most ``length``: ``[n, token_size]``."""
+        for start in range(0, len(self.layout), length):
+            yield self.reader.read(start, min(start + length, len(self.layout)))
+
+    def window(self, start: int, config: FoundryConfig, seed: int | None = None) -> TokenBatch:
+        """The window that begins at a token; a model shorter than a window is padded and masked.
+
+        Args:
+            start: The token.
+            config: How long windows are, and how positions are counted.
+            seed: Draws the order of hidden units of a second view; None for a single view.
+        """
+        layout = self.layout
+        stop = min(start + config.window, len(layout))
+        positions = layout.relative_positions if config.relative_positions else layout.positions
+        short = config.window - (stop - start)
+        tokens = _pad(self.reader.read(start, stop), short)
+        window: TokenBatch = {
+            'tokens': tokens,
+            'mask': _pad(layout.mask(start, stop), short),
+            'positions': _pad(positions(start, stop), short),
+            'kinds': _pad(layout.kinds(start, stop), short),
+            'model': torch.tensor(self.number),
+        }
+        if seed is not None:
+            permuted = self._read_permuted(start, stop, seed)
+            window['view'] = tokens if permuted is None else _pad(permuted, short)
+        return window
+
+    def _read_permuted(self, start: int, stop: int, seed: int) -> Tensor | None:
+        """Tokens with hidden units in another order; None where none of them is touched."""
+        hidden = self.hidden
+        pieces = self.layout.pieces(start, stop)
+        if hidden is None or not any(
+            hidden.touch(name) for segment, *_ in pieces for name in (segment.weight, segment.bias)
+        ):
+            return None
+        source = PermutedSource(_source(self.file), hidden, seed)
+        return TokenReader(source, self.layout, self.row_scale).read(start, stop)
+
+
+@lru_cache(maxsize=_MAPPED_MODELS)
+def _source(file: Path) -> TensorSource:
+    return open_mapped(file)
+
+
+def _find_hidden(source: TensorSource, architecture: str | None) -> HiddenUnits:
+    shapes = floating_shapes(source)
+    name = ARCHITECTURES.get(architecture or '', architecture or '').partition('.')[0]
+    try:
+        heads = attention_heads(name)
+    except ArchitectureError:  # It is none of timm's: how many heads there are is not known.
+        heads = {}
+    return _share(find_hidden_units(shapes, heads))
+
+
+def _share(value: T) -> T:
+    """An equal value that another model has already, or else this one."""
+    shared: Any = _SHARED.setdefault(value, ref(value))()
+    return shared
+
+
+def _pad(values: Tensor, rows: int) -> Tensor:
+    if not rows:
+        return values
+    return torch.cat([values, values.new_zeros(rows, *values.shape[1:])])
