@@ -110,6 +110,8 @@ def _match(network: Network, block: str, chain: Chain) -> Units | None:
     before = network.layer(block, chain.before) if chain.before else None
     if first is None or last is None or not network.may_lead(first, before):
         return None
+    if any(join(block, name) in network.blocks for name in chain.between):
+        return None  # Several layers in the place of one.
     count = first.weight[0]
     between = [network.layer(block, name) for name in chain.between]
     followers = [layer for layer in between if layer is not None]
