@@ -7,6 +7,7 @@ from torchgeo_geosane.datamodules.dior import DIORDataModule
 from torchgeo_geosane.datamodules.eurosat import EuroSATDataModule
 from torchgeo_geosane.datamodules.fmow import FMoWDataModule
 from torchgeo_geosane.datamodules.fmow_sentinel import FMoWSentinelDataModule
+from torchgeo_geosane.datamodules.imagery import ImageryDataModule
 from torchgeo_geosane.datamodules.landsat7_landcover import Landsat7LandCoverDataModule
 from torchgeo_geosane.datamodules.resisc45 import RESISC45DataModule
 from torchgeo_geosane.datamodules.sen1floods11 import Sen1Floods11DataModule
@@ -22,6 +23,7 @@ __all__ = [
     'EuroSATDataModule',
     'FMoWDataModule',
     'FMoWSentinelDataModule',
+    'ImageryDataModule',
     'Landsat7LandCoverDataModule',
     'RESISC45DataModule',
     'SEN12FloodDataModule',

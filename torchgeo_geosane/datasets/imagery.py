@@ -1,0 +1,296 @@
+"""Your own imagery: any of our sensors, in the files you have, with labels of any kind."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import geopandas as gpd
+import numpy as np
+import torch
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+from numpy.typing import NDArray
+from pyproj import CRS
+from torchgeo.datasets import GeoDataset
+
+from torchgeo_geosane.datasets.acquisitions import Paths
+from torchgeo_geosane.datasets.block_cache import BlockCache
+from torchgeo_geosane.datasets.chips import DB, FILL, LINEAR, NoData
+from torchgeo_geosane.datasets.decoding import KEPT
+from torchgeo_geosane.datasets.footprints import make_index, outlines, target_grid
+from torchgeo_geosane.datasets.grid import grid_of
+from torchgeo_geosane.datasets.index_table import IndexTable, Query, clipped, mosaic
+from torchgeo_geosane.datasets.label_files import find_labels
+from torchgeo_geosane.datasets.labels import Labels, Legend, Value
+from torchgeo_geosane.datasets.plotting import composite, plot_segmentation
+from torchgeo_geosane.datasets.scene import IGNORE_INDEX
+from torchgeo_geosane.datasets.sources import Source, find_sources
+from torchgeo_geosane.sensors import Band
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Sample = dict[str, Any]
+
+
+class Imagery(GeoDataset):
+    """Your own imagery, with or without labels: a data set of TorchGeo's kind.
+
+    Images of one or several sensors in folders, lists or STAC items; GeoTIFF, COG, JPEG 2000 or
+    what else GDAL reads; all bands in a file, or one file a band; of any resolution and CRS. Labels
+    are rasters or polygons. TorchGeo's samplers, ``&``, ``|`` and splits work on it.
+
+    A chip is read from the images that lie below it: where the first has no data, from the next.
+    With several sensors the first one leads: chips lie where it has images, and the others' images
+    nearest in time come first. What lies beyond ``index``, as TorchGeo's splits leave it, has no
+    data.
+
+    Attributes:
+        bands: Bands in the order of the channels.
+        units: Unit of each band.
+        classes: Names of the classes in the order of their indices.
+        labels: The labels, or None.
+    """
+
+    is_image = True
+
+    def __init__(
+        self,
+        images: Mapping[str, Paths],
+        bands: Sequence[str] | None = None,
+        labels: Paths | None = None,
+        classes: Sequence[str] | Mapping[str, Value] = (),
+        attribute: str | None = None,
+        background: str | None = None,
+        ignored: Sequence[Value] = (),
+        crs: str | None = None,
+        res: float | tuple[float, float] | None = None,
+        nodata: NoData = 'fill',
+        nodata_value: float | None = None,
+        radar: Literal['dB', 'linear'] = 'dB',
+        native: bool = False,
+        transforms: Callable[[Sample], Sample] | None = None,
+        cache: str | Path | None = None,
+        cache_gigabytes: float = 20.0,
+    ) -> None:
+        """List the images and read their headers.
+
+        Args:
+            images: Sensor, as ``'sentinel2_all'`` or, for files of some bands,
+                ``'sentinel2_all[B4,B3,B2]'``, to its files: a folder, a glob, a file, a JSON file of
+                STAC items, or a list of these.
+            bands: Bands in the order wanted, those of one sensor together; None is all.
+            labels: Rasters of one band, or files of polygons.
+            classes: Names of the classes in the order of their indices. Polygons hold the names,
+                rasters numbers from 0; else a mapping from name to value.
+            attribute: Column of the polygons' values; None where all are of one class.
+            background: Class of pixels that no polygon covers; None leaves them without label.
+            ignored: Values of labels that count as no label.
+            crs: Coordinate reference system of the chips, as ``'EPSG:32633'``; None is the first
+                image's.
+            res: Size of a pixel in its units; None is that of the first image's finest band.
+            nodata: ``'fill'`` puts what the sensor reports where nothing returns, ``'nan'`` NaN.
+            nodata_value: Value that means no data in files that state none.
+            radar: What radar files hold: dB or linear power.
+            native: Whether images keep the files' data type where that is uint8, int16 or uint16;
+                else they are float32.
+            transforms: Applied to each sample.
+            cache: Folder of decoded blocks; None keeps none.
+            cache_gigabytes: How much it may take, in 10^9 bytes.
+
+        Raises:
+            DataError: If files are missing, damaged, without georeference or contradict each other,
+                labels are not in the legend, or images and labels do not overlap.
+            SensorError: If a sensor or a band is unknown or named twice.
+        """
+        self._sources = find_sources(images, bands, nodata_value)
+        self.bands = tuple(band for source in self._sources for band in source.bands)
+        linear = {DB: LINEAR} if radar == 'linear' else {}
+        self.units = {band.name: linear.get(band.units, band.units) for band in self.channels}
+        self.nodata, self.transforms = nodata, transforms
+        self.cache = None if cache is None else BlockCache(cache, cache_gigabytes)
+        self.paths = [file.path for one in self._leader.acquisitions for file in one.files]
+        fill = [FILL.get(unit, 0.0) for unit in self.units.values()]
+        self._fill = np.array(fill, np.float32)[:, None, None]
+        together = np.result_type(*(source.dtype for source in self._sources))
+        kept = native and nodata == 'fill' and together in KEPT
+        self._dtype = together if kept else np.dtype(np.float32)
+        self._arrays: IndexTable | None = None
+        self._find_labels(labels, classes, attribute, background, ignored)
+        self._others = [outlines(one.acquisitions, one.bands) for one in self._sources[1:]]
+        target, self._res = target_grid(self._leader, crs, res)
+        self.index = make_index(self._leader, target, self._res, self._limits(target))
+
+    def _find_labels(
+        self,
+        labels: Paths | None,
+        classes: Sequence[str] | Mapping[str, Value],
+        attribute: str | None,
+        background: str | None,
+        ignored: Sequence[Value],
+    ) -> None:
+        self.labels: Labels | None = None
+        self.classes: tuple[str, ...] = ()
+        if labels is not None:
+            legend = Legend.of(classes, ignored)
+            self.classes = tuple(legend.classes)
+            self.labels = find_labels(labels, legend, attribute, background)
+
+    def _limits(self, crs: CRS) -> dict[str, gpd.GeoSeries]:
+        """What chips must lie below beside the leading sensor's images."""
+        others = zip(self._sources[1:], self._others, strict=True)
+        limits = {source.sensor.name: area for source, area in others}
+        return limits if self.labels is None else {**limits, 'the labels': self.labels.outline(crs)}
+
+    @property
+    def _leader(self) -> Source:
+        return self._sources[0]
+
+    @property
+    def _table(self) -> IndexTable:
+        # TorchGeo's splits give a copy of the data set another index.
+        if self._arrays is None or self._arrays.index is not self.index:
+            self._arrays = IndexTable.of(self.index, self._others)
+        return self._arrays
+
+    @property
+    def bounds(self) -> Query:
+        """The whole extent, as a query."""
+        left, bottom, right, top, start, stop = self._table.extent
+        return (
+            slice(left, right, self.res[0]),
+            slice(bottom, top, self.res[1]),
+            slice(start, stop, 1),
+        )
+
+    @property
+    def crs(self) -> CRS:
+        """Coordinate reference system of queries; setting it moves the index."""
+        return self.index.crs
+
+    @crs.setter
+    def crs(self, new_crs: CRS) -> None:
+        if new_crs != self.index.crs:
+            self.index = self.index.to_crs(new_crs)
+
+    def __getitem__(self, index: Any) -> Sample:
+        """Read one chip.
+
+        Args:
+            index: Where and when, as TorchGeo's samplers say it: slices of x, y and time; a step is
+                the size of a pixel.
+
+        Returns:
+            ``image``, [bands, height, width], float32 or the files' type, in the units of
+            :attr:`units`; with labels ``mask``, int64, [height, width], 255 without label or where
+            a band has no data; and where it lies, as TorchGeo's own data sets say it.
+
+        Raises:
+            IndexError: If no image lies there.
+            DataError: If a file is damaged, or a label is not in the legend.
+        """
+        query = self._disambiguate_slice(index)
+        image = self._read_image(query)
+        # kornia wants the image first.
+        sample: Sample = {'image': torch.from_numpy(self._filled(image))}
+        if self.labels is not None:
+            sample['mask'] = torch.from_numpy(self._read_mask(query, image))
+        sample |= self._place(query)
+        return sample if self.transforms is None else self.transforms(sample)
+
+    def is_empty(self, index: Any) -> bool:
+        """Whether a chip holds nothing to learn from: no pixel with data and, if any, label."""
+        query = self._disambiguate_slice(index)
+        if self.labels is None:
+            return bool(np.isnan(self._read_image(query)).all())
+        if (self._read_mask(query) == IGNORE_INDEX).all():
+            return True  # Labels are quick to read.
+        return bool((self._read_mask(query, self._read_image(query)) == IGNORE_INDEX).all())
+
+    def _read_image(self, query: Query) -> NDArray[Any]:
+        table = self._table
+        rows = table.below(query)
+        if not len(rows):
+            raise IndexError(f'no image at {query}: the data set lies at {self.bounds}')
+        grid, pixels = grid_of(table.wkt, *query[:2])
+        leader = self._leader
+        layers = (
+            clipped(
+                leader.read(leader.acquisitions[table.images[row]], grid, pixels, self.cache),
+                pixels,
+                grid.inside(tuple(table.boxes[row])),
+            )
+            for row in rows
+        )
+        parts = [mosaic(layers, (len(leader.bands), pixels.height, pixels.width))]
+        for number, source in enumerate(self._sources[1:]):
+            near = table.nearest_in_time(int(rows[0]), number, query, source.acquisitions)
+            layers = (source.read(image, grid, pixels, self.cache) for image in near)
+            parts.append(mosaic(layers, (len(source.bands), pixels.height, pixels.width)))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _read_mask(self, query: Query, image: NDArray[Any] | None = None) -> NDArray[np.int64]:
+        assert self.labels is not None
+        mask = self.labels.read(*grid_of(self._table.wkt, *query[:2]), self.cache)
+        if image is not None and image.dtype.kind == 'f':
+            mask[np.isnan(image).any(axis=0)] = IGNORE_INDEX
+        return mask
+
+    def _filled(self, image: NDArray[Any]) -> NDArray[Any]:
+        if self.nodata == 'fill' and image.dtype.kind == 'f':
+            image = np.where(np.isnan(image), self._fill, image)
+        return image.astype(self._dtype, copy=False)
+
+    def _place(self, query: Query) -> Sample:
+        """Where a chip lies: TorchGeo 0.8 gives query and CRS, later ones tensors."""
+        if not hasattr(self, '_slice_to_tensor'):
+            return {'crs': self.crs, 'bounds': query}
+        x, y, _ = query
+        transform = [x.step, 0, x.start, 0, -y.step, y.stop, 0, 0, 1]
+        return {
+            'bounds': self._slice_to_tensor(query),
+            'transform': torch.tensor(transform, dtype=torch.float32),
+        }
+
+    def plot(
+        self, sample: Sample, show_titles: bool = True, suptitle: str | None = None
+    ) -> 'Figure':
+        """Draw image and, where the sample has them, label and prediction.
+
+        Args:
+            sample: A sample of this data set, possibly with ``prediction``.
+            show_titles: Whether to title the panels.
+            suptitle: Title of the figure.
+
+        Returns:
+            A matplotlib figure; without colours it shows VV, VH and their difference.
+
+        Raises:
+            RGBBandsMissingError: If ``bands`` has neither red, green and blue nor VV and VH.
+        """
+        maps = {'Label': sample.get('mask'), 'Prediction': sample.get('prediction')}
+        colours = [to_hex(colormaps['tab20'](number)) for number in range(20)]
+        shown = {band.description: band.name for band in self.channels}
+        return plot_segmentation(
+            rgb=composite(
+                sample['image'].float().numpy(),
+                self.bands,
+                [shown.get(colour, '') for colour in ('red', 'green', 'blue')],
+            ),
+            maps={name: labels.numpy() for name, labels in maps.items() if labels is not None},
+            classes={
+                name: colours[index % len(colours)] for index, name in enumerate(self.classes)
+            },
+            show_titles=show_titles,
+            suptitle=suptitle,
+        )
+
+    @property
+    def channels(self) -> list[Band]:
+        """What the sensors say of each channel."""
+        return [source.sensor.band(name) for source in self._sources for name in source.bands]
+
+    @property
+    def coarseness(self) -> float:
+        """Width of the coarsest pixel that is read, in pixels of the finest band beside it."""
+        return max(source.coarseness for source in self._sources)

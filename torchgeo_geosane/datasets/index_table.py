@@ -1,0 +1,125 @@
+"""TorchGeo's index of a data set as arrays: a chip is found in microseconds."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from torchgeo_geosane.datasets.acquisitions import Acquisition
+from torchgeo_geosane.datasets.grid import Pixels
+
+Query = tuple[slice, slice, slice]
+Boxes = NDArray[np.float64]
+"""Left, bottom, right, top, [images, 4]."""
+
+
+@dataclass(frozen=True)
+class IndexTable:
+    """Places and times of images.
+
+    Attributes:
+        index: The data frame that this was made from.
+        wkt: Its coordinate reference system.
+        boxes: Bounds of its rows.
+        images: Number of each row's image.
+        starts: When each was taken, in ns.
+        stops: When that ended.
+        others: Bounds of the images of each further sensor.
+    """
+
+    index: gpd.GeoDataFrame
+    wkt: str
+    boxes: Boxes
+    images: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    others: tuple[Boxes, ...]
+
+    @classmethod
+    def of(cls, index: gpd.GeoDataFrame, others: Iterable[gpd.GeoSeries]) -> 'IndexTable':
+        """From an index, and the outlines of further sensors' images."""
+        return cls(
+            index=index,
+            wkt=index.crs.to_wkt(),
+            boxes=index.bounds.to_numpy(),
+            images=index['image'].to_numpy(),
+            starts=_nanoseconds(index.index.left),
+            stops=_nanoseconds(index.index.right),
+            others=tuple(other.to_crs(index.crs).bounds.to_numpy() for other in others),
+        )
+
+    @cached_property
+    def extent(self) -> tuple[float, float, float, float, pd.Timestamp, pd.Timestamp]:
+        """Left, bottom, right, top, start and end of all."""
+        left, bottom = self.boxes[:, :2].min(axis=0).tolist()
+        right, top = self.boxes[:, 2:].max(axis=0).tolist()
+        first, last = pd.Timestamp(self.starts.min()), pd.Timestamp(self.stops.max())
+        return left, bottom, right, top, first, last
+
+    def below(self, query: Query) -> NDArray[np.intp]:
+        """Rows whose image meets a query in space and time."""
+        start, stop, step = query[2].start, query[2].stop, query[2].step
+        during = (self.starts <= pd.Timestamp(stop).value) & (
+            self.stops >= pd.Timestamp(start).value
+        )
+        return np.flatnonzero(during & meeting(self.boxes, query))[::step]
+
+    def nearest_in_time(
+        self, row: int, sensor: int, query: Query, acquisitions: Sequence[Acquisition]
+    ) -> list[Acquisition]:
+        """Images of a further sensor that meet a query, those nearest in time to a row's first."""
+
+        def distance(image: Acquisition) -> int:
+            # Python's integers: the limits of the calendar are too far apart for 64 bits.
+            after = image.start.value - int(self.stops[row])
+            return max(after, int(self.starts[row]) - image.stop.value, 0)
+
+        found = np.flatnonzero(meeting(self.others[sensor], query))
+        return sorted((acquisitions[int(at)] for at in found), key=distance)
+
+
+def meeting(boxes: Boxes, query: Query) -> NDArray[np.bool_]:
+    """Which boxes share more than an edge with a query."""
+    x, y, _ = query
+    left, bottom, right, top = boxes.T
+    return (left < x.stop) & (right > x.start) & (bottom < y.stop) & (top > y.start)
+
+
+def mosaic(layers: Iterable[NDArray[Any]], shape: tuple[int, int, int]) -> NDArray[Any]:
+    """One image from several: pixels that lack a band are taken from the next that has all.
+
+    Args:
+        layers: Images, [bands, height, width] each, read one after the other while pixels lack.
+        shape: Of the result, which is NaN where there is no layer.
+    """
+    result: NDArray[Any] | None = None
+    for layer in layers:
+        if result is None:
+            result = layer
+        else:
+            taken = np.isnan(result).any(axis=0) & ~np.isnan(layer).any(axis=0)
+            result[:, taken] = layer[:, taken]
+        if result.dtype.kind != 'f' or not np.isnan(result).any():
+            return result
+    return np.full(shape, np.nan, np.float32) if result is None else result
+
+
+def clipped(image: NDArray[Any], pixels: Pixels, box: Pixels) -> NDArray[Any]:
+    """An image without what lies outside a box of its grid."""
+    here = box.overlap(pixels)
+    if here == pixels:
+        return image
+    result = np.full(image.shape, np.nan, np.float32)
+    if not here.is_empty:
+        inside = (slice(None), *here.within(pixels))
+        result[inside] = image[inside]
+    return result
+
+
+def _nanoseconds(times: pd.DatetimeIndex) -> NDArray[np.int64]:
+    return times.to_numpy().astype('datetime64[ns]').astype(np.int64)

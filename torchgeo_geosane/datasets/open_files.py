@@ -1,0 +1,177 @@
+"""Rasters kept open: each process has its own, and each thread one at a time."""
+
+import os
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import rasterio
+import torch
+from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+from rasterio.transform import Affine
+from rasterio.vrt import WarpedVRT
+
+from torchgeo_geosane.errors import DataError
+
+T = TypeVar('T')
+R = TypeVar('R')
+
+_MOST_OPEN = 256
+
+
+@dataclass(frozen=True)
+class Warp:
+    """The grid that a file is warped to.
+
+    Attributes:
+        crs: Coordinate reference system, as WKT.
+        transform: The six numbers of its affine transform.
+        width: Columns.
+        height: Rows.
+        nodata: Value that means no data, in the source and in the result; without one, the result
+            has one more band, alpha.
+        resampling: How values are interpolated.
+    """
+
+    crs: str
+    transform: tuple[float, ...]
+    width: int
+    height: int
+    nodata: float | None
+    resampling: Resampling
+
+
+@dataclass
+class _Handle:
+    file: DatasetReader | WarpedVRT
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass
+class _Process:
+    """What belongs to one process: GDAL's handles and threads do not survive a fork."""
+
+    handles: OrderedDict[tuple[object, ...], _Handle] = field(default_factory=OrderedDict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    pool: ThreadPoolExecutor | None = None
+
+
+_process = _Process()
+# A child neither uses nor closes what its parent opened: both would share the files' positions.
+_inherited: list[_Process] = []
+
+
+def _start_anew() -> None:
+    global _process  # noqa: PLW0603
+    _inherited.append(_process)
+    _process = _Process()
+
+
+os.register_at_fork(after_in_child=_start_anew)
+
+
+def modified(path: str) -> int:
+    """When a file was last modified, in ns; 0 for one that is not on a local disk.
+
+    Raises:
+        DataError: If a local file does not exist.
+    """
+    if is_remote(path):
+        return 0
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError as error:
+        raise DataError(f'cannot read {path} ({error.strerror}): restore the file') from error
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is a URL or one of GDAL's virtual files."""
+    return '://' in path or path.startswith('/vsi')
+
+
+@contextmanager
+def open_file(path: str, warp: Warp | None = None) -> Iterator[DatasetReader | WarpedVRT]:
+    """A file, or a view of it on another grid; opened where this process has not yet.
+
+    Args:
+        path: The file; a changed one is opened again.
+        warp: Another grid.
+
+    Yields:
+        The open file, for this thread alone. It stays open.
+
+    Raises:
+        DataError: If it does not exist, or is no raster, or its CRS cannot be transformed.
+    """
+    process, key = _process, (path, modified(path), warp)
+    with process.lock:
+        handle = process.handles.get(key)
+    if handle is None:
+        handle = _Handle(_opened(path, warp))
+    with process.lock:
+        handle = process.handles.setdefault(key, handle)
+        process.handles.move_to_end(key)
+        # Whoever still reads one keeps it alive.
+        while len(process.handles) > _MOST_OPEN:
+            process.handles.popitem(last=False)
+    with handle.lock:
+        yield handle.file
+
+
+def _opened(path: str, warp: Warp | None) -> DatasetReader | WarpedVRT:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', NotGeoreferencedWarning)
+            file = rasterio.open(path)
+        if warp is None:
+            return file
+        return WarpedVRT(
+            file,
+            crs=warp.crs,
+            transform=Affine(*warp.transform),
+            width=warp.width,
+            height=warp.height,
+            resampling=warp.resampling,
+            src_nodata=warp.nodata,
+            nodata=warp.nodata,
+            add_alpha=warp.nodata is None,
+        )
+    except RasterioError as error:
+        raise DataError(f'cannot open {path} ({error}): restore the file') from error
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """GDAL with as many threads as torch has: one in a data loader's worker, all cores outside.
+
+    GDAL's own default is one for some formats, and for JPEG 2000 all cores in every worker.
+    """
+    with rasterio.Env(GDAL_NUM_THREADS=torch.get_num_threads()):
+        yield
+
+
+def at_once(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Apply a function to files in threads of this process, as many as torch has.
+
+    Each thread decodes with one of GDAL's. One file is decoded here, with GDAL's threads.
+    """
+    items = list(items)
+    threads = torch.get_num_threads()
+    if threads == 1 or len(items) == 1:
+        with decoding():
+            return [work(item) for item in items]
+    if _process.pool is None:
+        _process.pool = ThreadPoolExecutor(threads, 'rasters')
+    return list(_process.pool.map(lambda item: _alone(work, item), items))
+
+
+def _alone(work: Callable[[T], R], item: T) -> R:
+    with rasterio.Env(GDAL_NUM_THREADS=1):
+        return work(item)

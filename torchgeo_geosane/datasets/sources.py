@@ -1,0 +1,135 @@
+"""Sensors over one place: which acquisition a chip is read from, and its bands in their order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchgeo_geosane.datasets.acquisitions import Acquisition, Paths, find_acquisitions
+from torchgeo_geosane.datasets.block_cache import BlockCache
+from torchgeo_geosane.datasets.decoding import data_type, decode, extent
+from torchgeo_geosane.datasets.grid import Grid, Pixels
+from torchgeo_geosane.datasets.open_files import modified
+from torchgeo_geosane.errors import DataError, SensorError, did_you_mean
+from torchgeo_geosane.sensors import Sensor, get_sensor
+from torchgeo_geosane.sensors.base import plain_name
+
+
+@dataclass(frozen=True)
+class Source:
+    """The images of one sensor, and the bands of it that are wanted.
+
+    Attributes:
+        sensor: The sensor, with the bands that its files hold.
+        bands: Names of the wanted ones, in the sensor's spelling.
+        acquisitions: The images.
+        nodata: Value that means no data in files that state none.
+    """
+
+    sensor: Sensor
+    bands: tuple[str, ...]
+    acquisitions: tuple[Acquisition, ...]
+    nodata: float | None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What all values can be held in."""
+        return data_type([file for one in self.acquisitions for file in one.holding(self.bands)])
+
+    @property
+    def coarseness(self) -> float:
+        """Width of the first image's coarsest pixel, in pixels of its finest band."""
+        widths = [file.res[0] for file in self.acquisitions[0].holding(self.bands)]
+        return max(widths) / min(widths)
+
+    def read(
+        self, acquisition: Acquisition, grid: Grid, pixels: Pixels, cache: BlockCache | None
+    ) -> NDArray[Any]:
+        """Read the wanted bands of one image, see :func:`~.decoding.decode`.
+
+        Args:
+            acquisition: The image.
+            grid: The grid of the result.
+            pixels: Its rectangle.
+            cache: Where decoded blocks lie, or None to decode the rectangle alone.
+        """
+        if cache is None:
+            return self._decode(acquisition, grid, pixels)
+        whole = extent(acquisition, self.bands, grid)
+        here = pixels.overlap(whole)
+        if here.is_empty:
+            return np.full((len(self.bands), pixels.height, pixels.width), np.nan, np.float32)
+        stamps = [(file.path, modified(file.path)) for file in acquisition.holding(self.bands)]
+        image = cache.read(
+            f'{stamps} {self.bands} {self.nodata} {grid}',
+            here,
+            whole,
+            partial(self._decode, acquisition, grid),
+        )
+        if here == pixels:
+            return image
+        padded = np.full((len(image), pixels.height, pixels.width), np.nan, np.float32)
+        padded[:, *here.within(pixels)] = image
+        return padded
+
+    def _decode(self, acquisition: Acquisition, grid: Grid, pixels: Pixels) -> NDArray[Any]:
+        return decode(acquisition, self.bands, grid, pixels, self.nodata)
+
+
+def find_sources(
+    images: Mapping[str, Paths], bands: Sequence[str] | None, nodata: float | None
+) -> list[Source]:
+    """The sensors that hold the wanted bands.
+
+    Args:
+        images: Sensor to its files.
+        bands: Wanted bands in the order of the channels; None is all. Those of one sensor follow
+            each other.
+        nodata: Value that means no data in files that state none.
+
+    Raises:
+        SensorError: If a sensor or a band is unknown, named twice or in several sensors.
+        DataError: If no image is found, a file is damaged, or an image lacks a wanted band.
+    """
+    sensors = {name: get_sensor(name) for name in images}
+    owners: dict[str, Sensor] = {}
+    for sensor in sensors.values():
+        for band in sensor.band_names:
+            other = owners.setdefault(plain_name(band), sensor)
+            if other is not sensor:
+                raise SensorError(
+                    f'{other.name!r} and {sensor.name!r} both have a band {band}: combine two '
+                    'data sets by & instead'
+                )
+    known = [band for sensor in sensors.values() for band in sensor.band_names]
+    wanted: dict[str, list[str]] = {}
+    for band in known if bands is None else bands:
+        if plain_name(band) not in owners:
+            raise SensorError(f'unknown band {band!r}{did_you_mean(band, known)}')
+        sensor = owners[plain_name(band)]
+        if wanted and sensor.name in wanted and next(reversed(wanted)) != sensor.name:
+            raise SensorError(f'bands {bands} mix sensors: name those of one after another')
+        wanted.setdefault(sensor.name, []).append(sensor.band(band).name)
+    if not wanted:
+        raise SensorError('no sensor or no band is named: name at least one')
+    by_name = {sensor.name: (sensor, images[name]) for name, sensor in sensors.items()}
+    return [_source(*by_name[name], tuple(chosen), nodata) for name, chosen in wanted.items()]
+
+
+def _source(sensor: Sensor, paths: Paths, bands: tuple[str, ...], nodata: float | None) -> Source:
+    if len(set(bands)) < len(bands):
+        raise SensorError(f'bands {list(bands)} name one twice: name each band once')
+    acquisitions = find_acquisitions(paths, sensor)
+    for acquisition in acquisitions:
+        held = {band for file in acquisition.files for band in file.bands}
+        lacking = [band for band in bands if band not in held]
+        if lacking:
+            raise DataError(
+                f'{Path(acquisition.name)} lacks {", ".join(lacking)} of {sensor.name!r}: '
+                'restore the files, leave the image out, or ask for other bands'
+            )
+    return Source(sensor, bands, tuple(acquisitions), nodata)
