@@ -14,7 +14,8 @@ import numpy as np
 import rasterio
 from PIL import Image
 from rasterio.transform import from_origin
-from torchgeo.datasets import OSCD, VHR10, BigEarthNet, COWCCounting, EuroSAT, MMFlood
+from rasters import write_miniature
+from torchgeo.datasets import OSCD, VHR10, COWCCounting, MMFlood
 
 SPLITS = ('train', 'val', 'test')
 SIZE = 64
@@ -45,39 +46,11 @@ def write_land_use(root: Path) -> None:
 
 
 def write_eurosat(root: Path) -> None:
-    """One patch a class and split."""
-    classes = (
-        *('AnnualCrop', 'Forest', 'HerbaceousVegetation', 'Highway', 'Industrial'),
-        *('Pasture', 'PermanentCrop', 'Residential', 'River', 'SeaLake'),
-    )
-    for number, split in enumerate(SPLITS, start=1):
-        for name in classes:
-            path = root / EuroSAT.base_dir / name / f'{name}_{number}.tif'
-            write_raster(path, reflectance(13, seed=number))
-        listed = ''.join(f'{name}_{number}.jpg\n' for name in classes)
-        (root / EuroSAT.split_filenames[split]).write_text(listed)
+    write_miniature('eurosat', root)
 
 
 def write_bigearthnet(root: Path) -> None:
-    """Two patches a split, in Level 2A's 12 bands at their own resolutions."""
-    sizes = {
-        **dict.fromkeys(('B02', 'B03', 'B04', 'B08'), 120),
-        **dict.fromkeys(('B05', 'B06', 'B07', 'B8A', 'B11', 'B12'), 60),
-        **dict.fromkeys(('B01', 'B09'), 20),
-    }
-    folder = root / BigEarthNet.metadata['s2']['directory']
-    for split_number, split in enumerate(SPLITS):
-        pairs = []
-        for number in range(2):
-            name = f'S2A_MSIL2A_20170613T101031_{split_number}_{number}'
-            for seed, (band, size) in enumerate(sizes.items()):
-                path = folder / name / f'{name}_{band}.tif'
-                write_raster(path, reflectance(1, seed, size))
-            labels = {'labels': ['Pastures', 'Water bodies'][: number + 1]}
-            write_json(folder / name / f'{name}_labels_metadata.json', labels)
-            pairs.append(f'{name},S1A_IW_GRDH_{split_number}_{number}\n')
-        listed = root / BigEarthNet.splits_metadata[split]['filename']
-        listed.write_text(''.join(pairs))
+    write_miniature('bigearthnet', root)
 
 
 def write_solar_plants(root: Path) -> None:

@@ -1,12 +1,8 @@
 """Every example runs on a miniature of its data, from the weights that it names."""
 
 import re
-import shutil
-import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 import torch
@@ -14,11 +10,9 @@ import yaml
 from miniatures import MINIATURES
 from torch import Tensor
 
-from torchgeo_geosane import cache
 from torchgeo_geosane.architectures import initialise
 from torchgeo_geosane.cli import main
 from torchgeo_geosane.cli.trainer import GeoSANECLI
-from torchgeo_geosane.foundry import foundry
 from torchgeo_geosane.generate import generate
 from torchgeo_geosane.prompts import resolve_prompt
 from torchgeo_geosane.providers.catalog import find_spec
@@ -52,42 +46,6 @@ class Run:
 
     cli: GeoSANECLI
     start: dict[str, Tensor]
-
-
-@pytest.fixture(scope='module')
-def hub_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where prompts lie, and the weights generated from them; hundreds of megabytes."""
-    folder = tmp_path_factory.mktemp('hub')
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(autouse=True)
-def offline(
-    cache_directory: Path,
-    hub_folder: Path,
-    foundries: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[None]:
-    """No network, hub and cache of our own, and a tiny foundry in the place of the embedded one."""
-
-    def no_network(*args: object) -> NoReturn:
-        raise AssertionError('an example wants the network')
-
-    monkeypatch.setattr(socket.socket, 'connect', no_network)
-    monkeypatch.setattr(foundry, 'EMBEDDED', Path(foundries['matrices']))
-    monkeypatch.delenv(cache.ENVIRONMENT)  # So that the examples share a cache, in the hub.
-    before = torch.hub.get_dir()
-    torch.hub.set_dir(str(hub_folder))
-    yield
-    torch.hub.set_dir(before)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """For data and checkpoints, which are large."""
-    yield tmp_path
-    shutil.rmtree(tmp_path)
 
 
 def asked(example: Path) -> Spec:

@@ -139,7 +139,10 @@ class CheckBands(Callback):
 
     def _delivered(self, trainer: Trainer, loaders: Any) -> Iterator[Delivered]:
         datamodule = getattr(trainer, 'datamodule', None)
-        configured = getattr(datamodule, 'kwargs', {}).get('bands')
+        # Ours state their bands; TorchGeo's hand them to the data set.
+        configured = getattr(datamodule, 'bands', None) or getattr(datamodule, 'kwargs', {}).get(
+            'bands'
+        )
         for loader in loaders if isinstance(loaders, list | tuple) else [loaders]:
             for delivered in delivered_by(getattr(loader, 'dataset', loader)):
                 if self.bands is not None:

@@ -15,11 +15,11 @@ BOX = (20, 10, 24, 16)
 """Left, top, width and height of the place in each image."""
 
 
-def main(root: Path) -> None:
-    """Write the folders ``train`` and ``val``."""
+def main(root: Path, more: tuple[str, ...] = ()) -> None:
+    """Write the folders ``train``, with more places if asked for, and ``val``."""
     generator = np.random.default_rng(4)
     for part, places in PLACES.items():
-        for place in places:
+        for place in (*places, *more) if part == 'train' else places:
             category = place.rpartition('_')[0]
             for number in range(2):
                 start = root / part / category / place / f'{place}_{number}_rgb.jpg'
