@@ -1,7 +1,6 @@
 """Which runs are still to be done, and doing them: in this process, or in several at once."""
 
 import logging
-import os
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -102,7 +101,8 @@ def run_in_processes(
     A process that dies (the kernel kills what needs too much memory) takes the runs with it that
     were running; the others go on in new processes.
     """
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    # What torch would take here: all cores, or as many as OMP_NUM_THREADS says.
+    threads = max(1, torch.get_num_threads() // jobs)
     waiting = list(reversed(keys))
     while waiting:
         pool = ProcessPoolExecutor(jobs, get_context('spawn'), torch.set_num_threads, (threads,))
@@ -110,8 +110,8 @@ def run_in_processes(
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
-                    key = waiting.pop()
-                    running[pool.submit(run_and_record, comparison, key, output)] = key
+                    future = pool.submit(run_and_record, comparison, waiting[-1], output)
+                    running[future] = waiting.pop()
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     key = running[future]
                     outcome = future.result()
