@@ -21,7 +21,8 @@ class ToySource:
     def models(self):
         for seed, label in enumerate('abc'):
             path = self.folder / f'{label}.pt'
-            torch.save(toy_state(seed), path)
+            if not path.exists():  # Other processes read it.
+                torch.save(toy_state(seed), path)
             yield TrainedModel(
                 name=f'toy/{label}',
                 package='toy',
