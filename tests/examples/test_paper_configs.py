@@ -1,11 +1,13 @@
 """The paper's ten data sets: each config says what it should, and runs on a miniature."""
 
 import re
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from rasters import write_miniature
 from torchgeo.datasets import DIOR
@@ -21,6 +23,7 @@ pytestmark = [
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / 'examples' / 'paper').glob('*.yaml'))
+CONNECT = socket.socket.connect
 each = pytest.mark.parametrize('config', CONFIGS, ids=lambda config: config.stem)
 
 CLASSES = {'eurosat': 10, 'resisc45': 45, 'bigearthnet': 19, 'dior': len(DIOR.classes) + 1}
@@ -108,10 +111,8 @@ def test_data_task_and_weights_agree(config: Path) -> None:
     assert arguments.get('num_classes', arguments.get('num_labels')) == expected
 
 
-@each
-def test_it_runs_on_a_miniature(
-    config: Path, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def fit(config: Path, folder: Path, **more: object) -> None:
+    """Run a config for a step or two on a miniature of its data, and test it."""
     data = folder / 'data'
     data.mkdir()
     small = SMALL[config.stem]
@@ -134,13 +135,35 @@ def test_it_runs_on_a_miniature(
         'trainer.limit_val_batches': 2,
         'trainer.limit_test_batches': 2,
         'trainer.logger.init_args.save_dir': folder / 'output',
+        **{f'trainer.{name}': value for name, value in more.items()},
     }
     given = [f'--{name}={value}' for name, value in options.items()]
     assert main(['fit', f'--config={config}', *given]) == 0
+
+
+@each
+def test_it_runs_on_a_miniature(
+    config: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(config, folder)
     printed = capsys.readouterr().out
     (checkpoint,) = re.findall(r'^Checkpoint: (.+)$', printed, re.MULTILINE)
     assert Path(checkpoint).is_relative_to(folder / 'output' / config.stem)
     assert 'test_loss' in printed or 'test_map' in printed
+
+
+def test_two_processes_in_mixed_precision(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on two GPUs: the options of docs/gpu.md, with processes that cost no imports."""
+    # They talk to each other over the loopback.
+    monkeypatch.setattr(socket.socket, 'connect', CONNECT)
+    config = ROOT / 'examples' / 'paper' / 'eurosat.yaml'
+    every = {'limit_train_batches': 1.0}
+    fit(config, folder, devices=2, strategy='ddp_fork', precision='bf16-mixed', **every)
+    (checkpoint,) = (folder / 'output').rglob('best.ckpt')
+    saved = torch.load(checkpoint, weights_only=False)
+    assert saved['global_step'] == 2, 'ten images, by two, in two processes'
+    state = saved['state_dict']
+    assert all(tensor.dtype == torch.float32 for tensor in state.values() if tensor.ndim)
 
 
 def test_the_documentation_lists_every_config() -> None:

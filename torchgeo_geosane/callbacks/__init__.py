@@ -3,7 +3,15 @@
 from torchgeo_geosane.callbacks.bands import CheckBands
 from torchgeo_geosane.callbacks.batch_norm import ConditionBatchNorm
 from torchgeo_geosane.callbacks.candidates import SelectCandidates
+from torchgeo_geosane.callbacks.checkpointing import GradientCheckpointing
 from torchgeo_geosane.callbacks.mean_iou import MeanIoU
 from torchgeo_geosane.callbacks.segmentation_figure import SegmentationFigure
 
-__all__ = ['CheckBands', 'ConditionBatchNorm', 'MeanIoU', 'SegmentationFigure', 'SelectCandidates']
+__all__ = [
+    'CheckBands',
+    'ConditionBatchNorm',
+    'GradientCheckpointing',
+    'MeanIoU',
+    'SegmentationFigure',
+    'SelectCandidates',
+]
