@@ -61,6 +61,9 @@ class FakeHub:
         self.asked.append(name)
         if name in self._infos and revision in (None, self._infos[name].sha):
             return self._infos[name]
-        # The Hub's library has changed its HTTP client twice: a stand-in serves them all.
-        response: Any = SimpleNamespace(headers={}, request=None)
-        raise RepositoryNotFoundError('404 Client Error.\nNot found.', response=response)
+        raise RepositoryNotFoundError('404 Client Error.\nNot found.', response=self.answer())
+
+    @staticmethod
+    def answer() -> Any:
+        """What an error carries: the Hub's library has changed its HTTP client twice."""
+        return SimpleNamespace(headers={}, request=None)

@@ -80,7 +80,8 @@ class Repository:
             package=self.name,
             version=self.revision,
             file=file,
-            sha256=about.sha256,
+            # The Hub hashes an index without the files that it names.
+            sha256=None if is_index(file) else about.sha256,
             modality=modality or guess_modality(self.name, *self.tags),
             task=task or self.task,
             licence=licence or self.licence,
