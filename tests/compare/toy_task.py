@@ -85,6 +85,14 @@ class Eyes(Callback):
         self.ends.append({k: v.clone() for k, v in pl_module.state_dict().items()})
 
 
+class Meddle(Callback):
+    """Changes the weights after they were loaded."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        with torch.no_grad():
+            next(pl_module.parameters()).add_(1e-3)
+
+
 class Stumble(Callback):
     """Breaks down at the first step of one seed."""
 

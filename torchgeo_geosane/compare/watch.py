@@ -9,7 +9,7 @@ from torch import Tensor
 from torchgeo_geosane.callbacks.backbone import Backbone
 from torchgeo_geosane.compare.arithmetic import State
 from torchgeo_geosane.compare.record import Curve
-from torchgeo_geosane.errors import ComparisonError
+from torchgeo_geosane.errors import ComparisonError, did_you_mean
 
 # Enough to draw, little to store.
 _POINTS = 200
@@ -101,7 +101,15 @@ class RecordCurves(Callback):
         self._losses.append(loss.detach().float())
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the metric."""
-        if not trainer.sanity_checking and self._metric in trainer.callback_metrics:
-            value = trainer.callback_metrics[self._metric].item()
-            self._validation.append((trainer.global_step, value))
+        """Keep the metric.
+
+        Raises:
+            ComparisonError: If the validation does not log it.
+        """
+        if trainer.sanity_checking:
+            return
+        logged = trainer.callback_metrics
+        if self._metric not in logged:
+            hint = did_you_mean(self._metric, logged)
+            raise ComparisonError(f'the validation logs no {self._metric!r}{hint}')
+        self._validation.append((trainer.global_step, logged[self._metric].item()))
