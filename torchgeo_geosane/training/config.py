@@ -91,7 +91,9 @@ class OptimisationConfig:
             FoundryError: If a value is out of range, or not one of ``steps`` and ``epochs`` is given.
         """
         if (self.steps is None) == (self.epochs is None):
-            raise FoundryError('a training needs either steps or epochs')
+            raise FoundryError(
+                'a training needs either steps or epochs: give one, and null for the other'
+            )
         counts = ('batch_size', 'accumulate', 'log_every', 'checkpoint_every', 'validations')
         for name in (*counts, *(['steps'] if self.steps is not None else [])):
             if getattr(self, name) < 1:
