@@ -258,6 +258,13 @@ def test_a_separable_convolution_is_no_mlp() -> None:
     assert not any('token_mixer' in name for name in names)
 
 
+def test_connections_that_add_to_some_channels_stay() -> None:
+    """ReXNet is one chain by its names, and of other widths in every layer."""
+    with torch.device('meta'):
+        model = timm.create_model('rexnet_100')
+    assert all('.se.fc' in name or '.se.bn' in name for name, _ in find(model).axes)
+
+
 def test_several_layers_in_the_place_of_one_stay() -> None:
     """MixNet's depthwise convolutions of several sizes."""
     with torch.device('meta'):

@@ -26,12 +26,14 @@ def find_sequences(network: Network) -> Iterator[Units]:
 
 
 def find_whole(network: Network) -> Iterator[Units]:
-    """The hidden units of a network that is one chain of layers in state-dict order.
+    """The hidden units of a network without blocks that is one chain of layers in state-dict order.
 
     A residual connection has no weights, but needs layers of equal widths: so only widths that occur
     once are permuted.
     """
     layers = list(network.layers.values())
+    if len({layer.path.rpartition('.')[0] for layer in layers}) > 1:
+        return
     matrices = [layer for layer in layers if layer.is_matrix and not layer.is_depthwise]
     widths = [matrices[0].weight[1], *(layer.weight[0] for layer in matrices)] if matrices else []
     found = []
