@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from torchgeo_geosane.compare.distillation import DistillationOptions
 from torchgeo_geosane.compare.initialisations import (
     INITIALISATIONS,
     Material,
@@ -19,6 +20,7 @@ from torchgeo_geosane.providers.catalog import find_spec
 
 # Raised whenever the same configuration would give other records than before.
 _HARNESS = 1
+_FROM_LARGER = ('weight_selection', 'pruned', 'distilled')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,9 @@ class ComparisonConfig:
         mode: Whether more or less of it is better.
         merge: How models are merged.
         selection: How the best of several generated models are found.
-        larger: Weights (name or URL) of a larger model of the family, for ``weight_selection``.
+        larger: Weights (name or URL) of a larger model of the family, for ``weight_selection``,
+            ``pruned`` and ``distilled``.
+        distillation: What the larger model teaches, for ``distilled``.
     """
 
     fit: dict[str, Any]
@@ -53,6 +57,7 @@ class ComparisonConfig:
     merge: MergeOptions = field(default_factory=MergeOptions)
     selection: SelectionOptions = field(default_factory=SelectionOptions)
     larger: str | None = None
+    distillation: DistillationOptions = field(default_factory=DistillationOptions)
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is trained.
@@ -76,8 +81,14 @@ class ComparisonConfig:
         for part in ('model', 'data'):
             if part not in self.fit:
                 raise ComparisonError(f'the fit has no {part!r}: write it as for the command `fit`')
-        if 'weight_selection' in self.initialisations and self.larger is None:
-            raise ComparisonError('weight_selection needs a larger model of the family: larger: …')
+        for name in _FROM_LARGER:
+            if name in self.initialisations and self.larger is None:
+                raise ComparisonError(f'{name} needs a larger model of the family: larger: …')
+        if 'distilled' in self.initialisations and not self.distillation.teacher:
+            raise ComparisonError(
+                "distilled needs what makes the fit's model the larger one, "
+                'e.g. distillation: {teacher: {backbone: …}}'
+            )
         for name in self.initialisations:
             self.configuration(name)
 
@@ -85,7 +96,9 @@ class ComparisonConfig:
     def material(self) -> Material:
         """What the initialisations are made of."""
         larger = None if self.larger is None else find_spec(self.larger)
-        return Material(find_spec(self.weights), self.merge, self.selection, larger)
+        return Material(
+            find_spec(self.weights), self.merge, self.selection, larger, self.distillation
+        )
 
     def runs(self) -> Iterator[RunKey]:
         """All runs, seed by seed, so that an interrupted comparison has whole pairs."""

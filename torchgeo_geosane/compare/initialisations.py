@@ -1,7 +1,7 @@
 """What a training can start from. All see the sensor's bands through the same adaptation of stems."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lightning.pytorch import Callback
 
@@ -9,6 +9,8 @@ from torchgeo_geosane.architectures import target_shapes
 from torchgeo_geosane.callbacks import SelectCandidates
 from torchgeo_geosane.compare import arithmetic
 from torchgeo_geosane.compare.arithmetic import State
+from torchgeo_geosane.compare.distillation import DistillationOptions
+from torchgeo_geosane.compare.pruning import prune
 from torchgeo_geosane.errors import ComparisonError
 from torchgeo_geosane.foundry.sampling import Reconstruct
 from torchgeo_geosane.generate import generate, identify, take_prompt
@@ -65,13 +67,16 @@ class Material:
         spec: The generated weights; their architecture, sensor and prompts are everybody's.
         merge: For merges.
         selection: For the best of several.
-        larger: A larger model of the family, in the same bands, for the selection of weights.
+        larger: A larger model of the family, in the same bands, for the selection of weights, pruning
+            and distillation.
+        distillation: What the larger model teaches.
     """
 
     spec: Spec
     merge: MergeOptions = MergeOptions()
     selection: SelectionOptions = SelectionOptions()
     larger: Spec | None = None
+    distillation: DistillationOptions = field(default_factory=DistillationOptions)
 
 
 @dataclass(frozen=True)
@@ -82,11 +87,13 @@ class Start:
         tensors: The state dict of the headless architecture; None for the task's own.
         callbacks: What changes the weights before the first step, seeing training data only.
         spec: The generated weights that callbacks draw more of.
+        taught: Whether a trained teacher adds to the loss.
     """
 
     tensors: State | None = None
     callbacks: tuple[Callback, ...] = ()
     spec: Spec | None = None
+    taught: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,11 +130,26 @@ def _prompt_noise(material: Material, seed: int) -> Start:
 
 
 def _weight_selection(material: Material, seed: int) -> Start:
+    spec = material.spec
+    target = target_shapes(spec.architecture, spec.target.in_chans)
+    return Start(arithmetic.select(_larger_state(material, seed), target))
+
+
+def _pruned(material: Material, seed: int) -> Start:
+    spec = material.spec
+    state = _larger_state(material, seed)
+    return Start(prune(state, spec.architecture, spec.target.in_chans))
+
+
+def _distilled(material: Material, seed: int) -> Start:
+    return Start(taught=True)
+
+
+def _larger_state(material: Material, seed: int) -> State:
     spec, larger = material.spec, material.larger
     if larger is None:
-        raise ComparisonError('weight_selection needs a larger model of the family: larger: …')
-    state = _prompt_state(replace(larger, sensor=spec.sensor), larger.prompts[0], seed)
-    return Start(arithmetic.select(state, target_shapes(spec.architecture, spec.target.in_chans)))
+        raise ComparisonError('this start needs a larger model of the family: larger: …')
+    return _prompt_state(replace(larger, sensor=spec.sensor), larger.prompts[0], seed)
 
 
 def _soup(material: Material, seed: int) -> Start:
@@ -217,6 +239,10 @@ def _id_larger(material: Material) -> str:
     return f'{key} {material.spec.sensor}'
 
 
+def _id_distilled(material: Material) -> str:
+    return f'{_id_larger(material)} {material.distillation}'
+
+
 INITIALISATIONS = {
     each.name: each
     for each in (
@@ -225,6 +251,8 @@ INITIALISATIONS = {
         Initialisation('reconstruction', _reconstruction, _id_prompt),
         Initialisation('prompt_noise', _prompt_noise, _id_generated),
         Initialisation('weight_selection', _weight_selection, _id_larger),
+        Initialisation('pruned', _pruned, _id_larger),
+        Initialisation('distilled', _distilled, _id_distilled),
         Initialisation('soup', _soup, _id_merged),
         Initialisation('ties', _ties, _id_merged),
         Initialisation('dare', _dare, _id_merged),

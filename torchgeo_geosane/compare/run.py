@@ -1,28 +1,23 @@
 """One run: build the task, load the start, train, test, record."""
 
-import copy
 import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
 
-from jsonargparse import ArgumentError
 from lightning.pytorch import Callback, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningCLI
-from torchgeo.datamodules import BaseDataModule
 
 from torchgeo_geosane.callbacks import ConditionBatchNorm
 from torchgeo_geosane.callbacks.backbone import Backbone
+from torchgeo_geosane.compare.build import build
 from torchgeo_geosane.compare.config import ComparisonConfig
+from torchgeo_geosane.compare.distillation import Distil
 from torchgeo_geosane.compare.initialisations import INITIALISATIONS
 from torchgeo_geosane.compare.record import RunKey, RunRecord
+from torchgeo_geosane.compare.teacher import train_teacher
 from torchgeo_geosane.compare.watch import CheckStart, FreezeBackbone, RecordCurves
 from torchgeo_geosane.errors import ComparisonError, did_you_mean
-from torchgeo_geosane.tasks.versions import BaseTask
-
-# Of the fit's callbacks, those that the comparison has itself, or that write files.
-_OWN = ('ModelCheckpoint', 'ConditionBatchNorm', 'SelectCandidates', 'SegmentationFigure')
 
 
 def run(comparison: ComparisonConfig, key: RunKey) -> RunRecord:
@@ -39,7 +34,10 @@ def run(comparison: ComparisonConfig, key: RunKey) -> RunRecord:
         ComparisonError: If the fit is malformed, or logs no such metric.
     """
     began = time.monotonic()
-    start = INITIALISATIONS[key.initialisation].make(comparison.material, key.seed)
+    material = comparison.material
+    start = INITIALISATIONS[key.initialisation].make(material, key.seed)
+    # Before the task is built, which draws from the seed anew.
+    taught = [Distil(train_teacher(comparison, key), material.distillation)] if start.taught else []
     with tempfile.TemporaryDirectory(prefix='geosane-compare-') as folder:
         best = ModelCheckpoint(
             folder,
@@ -48,15 +46,15 @@ def run(comparison: ComparisonConfig, key: RunKey) -> RunRecord:
             save_weights_only=True,
         )
         curves = RecordCurves(f'val_{comparison.metric}')
-        built = _build(comparison, key, Path(folder), [best, curves])
+        built = build(comparison.fit, key, Path(folder), [best, curves])
         task, trainer = built.model, built.trainer
-        backbone = Backbone.of(task, comparison.material.spec)
+        backbone = Backbone.of(task, material.spec)
         if start.tensors is not None:
             backbone.load(start.tensors)
             trainer.callbacks.insert(0, CheckStart(backbone, start.tensors))
         if start.spec is not None:
             task.weights = start.spec.url  # What candidates are drawn of.
-        first: list[Callback] = [*start.callbacks]
+        first: list[Callback] = [*start.callbacks, *taught]
         if key.conditioned:
             first.append(ConditionBatchNorm())
         if key.method == 'linear_probe':
@@ -84,40 +82,3 @@ def run(comparison: ComparisonConfig, key: RunKey) -> RunRecord:
         seconds=time.monotonic() - began,
         configuration=comparison.configuration(key.initialisation),
     )
-
-
-def _build(
-    comparison: ComparisonConfig, key: RunKey, folder: Path, callbacks: list[Callback]
-) -> LightningCLI:
-    """Build task, data module and trainer from the fit, as the command ``fit`` would."""
-    fit = copy.deepcopy(comparison.fit)
-    fit['seed_everything'] = key.seed
-    fit['model'].setdefault('init_args', {})['weights'] = None
-    if key.fraction != 1:
-        fit['data'].setdefault('init_args', {})['train_fraction'] = key.fraction
-    trainer = fit['trainer'] = dict(fit.get('trainer') or {})
-    trainer |= {
-        'logger': False,
-        'enable_progress_bar': False,
-        'enable_model_summary': False,
-        'default_root_dir': str(folder),
-        'callbacks': [
-            each
-            for each in trainer.get('callbacks') or []
-            if each['class_path'].rpartition('.')[2] not in _OWN
-        ],
-    }
-    try:
-        return LightningCLI(
-            BaseTask,
-            BaseDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            save_config_callback=None,
-            trainer_defaults={'callbacks': callbacks},
-            parser_kwargs={'exit_on_error': False},
-            args=fit,
-            run=False,
-        )
-    except (ArgumentError, ValueError) as error:
-        raise ComparisonError(f'the fit cannot be built: {error}') from error
