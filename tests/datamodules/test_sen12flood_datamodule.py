@@ -89,3 +89,13 @@ def test_sensors_are_not_mixed_and_sizes_are_positive(root: Path) -> None:
         module(root, bands=['VV', 'B02']).setup('fit')
     with pytest.raises(DataError, match='resized to 0 pixels'):
         module(root, size=0)
+
+
+def test_images_without_data_are_left_out_and_counted(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    every = names(module(root), 'train')
+    with caplog.at_level('INFO'):
+        kept = names(module(root, skip_empty=True), 'train')
+    (left_out,) = set(every) - set(kept)
+    assert f'1 of {len(every)} chips to train on are empty and left out, {left_out}' in caplog.text

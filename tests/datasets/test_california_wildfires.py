@@ -117,3 +117,11 @@ def test_bands_of_different_size(copy: Path) -> None:
     change(path, read_raster(path)[:, 2:], crs=None, transform=None)
     with pytest.raises(DataError, match=r'_B12\.tif is .* without georeference'):
         data[0]
+
+
+def test_wrong_number_of_bands(copy: Path) -> None:
+    data = CaliforniaWildfires(copy)
+    path = copy / 'images' / f'{data.name(0)}_B12.tif'
+    change(path, np.repeat(read_raster(path), 3, axis=0))
+    with pytest.raises(DataError, match=r'_B12\.tif holds 3 bands, expected 1'):
+        data[0]

@@ -129,3 +129,15 @@ def test_labels_of_another_scheme_are_named(copy: Path) -> None:
     change(file(copy, 'dfc'), read_raster(file(copy, 'lc'))[:1] + 6)
     with pytest.raises(DataError, match=r'dfc_0_p2\.tif holds the labels 11, 12, 13, 14, 15, exp'):
         DFC2020(copy)[2]
+
+
+def test_images_without_georeference(copy: Path, recwarn: pytest.WarningsRecorder) -> None:
+    expected = DFC2020(copy)[0]
+    for sensor in ('s1', 's2', 'dfc'):
+        change(file(copy, sensor), crs=None, transform=None)
+    recwarn.clear()
+    found = next(
+        sample for sample in DFC2020(copy) if torch.equal(sample['mask'], expected['mask'])
+    )
+    assert torch.equal(found['image'], expected['image'])
+    assert not recwarn.list

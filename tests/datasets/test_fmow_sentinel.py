@@ -110,3 +110,17 @@ def test_truncated_image(copy: Path) -> None:
     truncate(file(copy))
     with pytest.raises(DataError, match=r'airport_0_101\.tif.*restore the file'):
         FMoWSentinel(copy)[1]
+
+
+def test_extra_files_do_not_matter(copy: Path) -> None:
+    for extra in ('._airport_0_101.tif', 'airport_0_101.tif.aux.xml', 'airport_0_999.tif'):
+        (file(copy).parent / extra).touch()
+    assert len(FMoWSentinel(copy)) == len(NAMES['train'])
+
+
+def test_images_without_georeference(copy: Path, recwarn: pytest.WarningsRecorder) -> None:
+    expected = FMoWSentinel(copy)[1]['image']
+    change(file(copy), crs=None, transform=None)
+    recwarn.clear()
+    assert torch.equal(FMoWSentinel(copy)[1]['image'], expected)
+    assert not recwarn.list

@@ -123,6 +123,43 @@ def test_bands_of_another_type(copied: Miniature) -> None:
         Landsat7LandCover(path.parent, patch_size=24)
 
 
+def test_a_file_of_two_bands(copied: Miniature) -> None:
+    path = copied(NAME) / 'lsat7_2000_B4.tif'
+    change(path, np.repeat(read_raster(path), 2, axis=0))
+    with pytest.raises(DataError, match=r'B4\.tif holds 2 bands, expected one'):
+        Landsat7LandCover(path.parent, patch_size=24)
+
+
+def test_a_band_without_georeference(copied: Miniature, recwarn: pytest.WarningsRecorder) -> None:
+    path = copied(NAME) / 'lsat7_2000_B4.tif'
+    change(path, crs=None, transform=None)
+    recwarn.clear()
+    with pytest.raises(DataError, match=r'B4\.tif has no georeference'):
+        Landsat7LandCover(path.parent, patch_size=24)
+    assert not recwarn.list
+
+
+def test_extra_files_do_not_matter(copied: Miniature) -> None:
+    root = copied(NAME)
+    for extra in ('lsat7_2000_B4.tif.aux.xml', 'README.md', 'lsat7_2000_B6.tif'):
+        (root / extra).touch()
+    assert len(Landsat7LandCover(root, patch_size=24)) > 0
+
+
+def test_labels_of_some_cells(miniature: Miniature) -> None:
+    data = Landsat7LandCover(miniature(NAME), patch_size=24)
+    before, cells = data.mask, data.labelled_cells()
+    assert cells[:2] == [(0, 0), (0, 1)]
+    assert len(cells) == 3 * -(-data.mask.shape[1] // 16)
+    data.keep_labels([(1, 0)])
+    kept = np.zeros_like(before, bool)
+    kept[16:32, :16] = True
+    np.testing.assert_array_equal(data.mask, np.where(kept, before, IGNORE_INDEX))
+    assert all((data[i]['mask'] != IGNORE_INDEX).any() for i in range(len(data)))
+    with pytest.raises(DataError, match='holds no label'):
+        data.keep_labels([])
+
+
 def test_example_scene_is_complete_and_is_what_its_readme_says() -> None:
     readme = (EXAMPLE / 'README.md').read_text()
     sums = dict(reversed(line.split()) for line in re.findall(r'^[0-9a-f]{64}  \S+$', readme, re.M))

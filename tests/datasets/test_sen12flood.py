@@ -207,3 +207,31 @@ def test_a_band_of_another_size_over_other_ground(copy: Path) -> None:
     change(path, read_raster(path)[:, :-3])
     with pytest.raises(DataError, match='21 x 24 pixels over'):
         SEN12Flood(copy, bands=('B02', 'B11'))[0]
+
+
+def test_wrong_number_of_bands(copy: Path) -> None:
+    image = SEN12Flood(copy).images[0]
+    path = copy / 'SEN12FLOOD' / image.folder / f'{image.filename}_corrected_VV.tif'
+    change(path, np.repeat(read_raster(path), 2, axis=0))
+    with pytest.raises(DataError, match=r'corrected_VV\.tif holds 2 bands, expected 1'):
+        SEN12Flood(copy)[0]
+
+
+def test_extra_files_do_not_matter(copy: Path) -> None:
+    before = len(SEN12Flood(copy))
+    folder = copy / 'SEN12FLOOD'
+    for extra in ('S3list.json', '0001/._S2_2019-01-24_B02.tif', '0001/cover.png'):
+        (folder / extra).touch()
+    (folder / '9999').mkdir()
+    assert len(SEN12Flood(copy)) == before
+
+
+def test_images_without_georeference(copy: Path, recwarn: pytest.WarningsRecorder) -> None:
+    data = SEN12Flood(copy)
+    expected, image = data[0]['image'], data.images[0]
+    for band in ('VV', 'VH'):
+        path = copy / 'SEN12FLOOD' / image.folder / f'{image.filename}_corrected_{band}.tif'
+        change(path, crs=None, transform=None)
+    recwarn.clear()
+    assert torch.equal(data[0]['image'], expected)
+    assert not recwarn.list

@@ -244,6 +244,12 @@ def test_bands_of_different_extent(copy: Path) -> None:
         dataset(copy)
 
 
+def test_a_band_without_georeference(copy: Path) -> None:
+    rewrite(copy, 'B01', np.zeros((16, 32), np.uint16), crs=None)
+    with pytest.raises(DataError, match=r'B01\.tif has no georeference'):
+        dataset(copy)
+
+
 def test_bands_that_are_not_digital_numbers(copy: Path) -> None:
     rewrite(copy, 'B01', np.zeros((16, 32), np.float32))
     with pytest.raises(DataError, match='holds float32, expected uint16'):

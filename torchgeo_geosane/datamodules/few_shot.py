@@ -4,6 +4,18 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
+from torchgeo_geosane.errors import DataError
+
+
+def check_fraction(fraction: float) -> None:
+    """Check a share of the training part.
+
+    Raises:
+        DataError: If it is not above 0 and up to 1.
+    """
+    if not 0 < fraction <= 1:
+        raise DataError(f'train_fraction {fraction} is not above 0 and up to 1')
+
 
 def few_shot(
     names: Sequence[str], fraction: float, seed: int, labels: Sequence[int] | None = None

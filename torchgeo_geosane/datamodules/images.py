@@ -12,7 +12,7 @@ from torchgeo.datamodules import NonGeoDataModule
 from torchgeo.datasets import NonGeoDataset
 from tqdm.auto import tqdm
 
-from torchgeo_geosane.datamodules.few_shot import few_shot
+from torchgeo_geosane.datamodules.few_shot import check_fraction, few_shot
 from torchgeo_geosane.datamodules.pipelines import (
     BandScale,
     augmentation,
@@ -71,8 +71,7 @@ class ImageDataModule(NonGeoDataModule):
             DataError: If ``train_fraction`` is out of range.
             SensorError: If a band is unknown or named twice.
         """
-        if not 0 < train_fraction <= 1:
-            raise DataError(f'train_fraction {train_fraction} is not above 0 and up to 1')
+        check_fraction(train_fraction)
         self.bands = checked_bands(bands, tuple(self.scales))
         self._units = [units[band] for band in self.bands]
         self._scales = [self.scales[band] for band in self.bands]

@@ -18,8 +18,18 @@ class Landsat7LandCoverDataModule(SceneDataModule):
         patch_size: int = 96,
         length: int = 200,
         num_workers: int = 0,
+        train_fraction: float = 1.0,
+        seed: int = 0,
     ) -> None:
         """Keep the settings; no file is read yet, see :class:`~.scene.SceneDataModule`."""
         super().__init__(
-            Landsat7LandCover, root, bands, batch_size, patch_size, length, num_workers
+            Landsat7LandCover,
+            root,
+            bands,
+            batch_size,
+            patch_size,
+            length,
+            num_workers,
+            train_fraction,
+            seed,
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import kornia.augmentation as K
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torchgeo.datamodules import NonGeoDataModule
 
+from torchgeo_geosane.datamodules.few_shot import check_fraction, few_shot
 from torchgeo_geosane.datasets.scene_chips import SceneChips
 
 
@@ -57,6 +59,8 @@ class SceneDataModule(NonGeoDataModule):
         patch_size: int,
         length: int,
         num_workers: int,
+        train_fraction: float,
+        seed: int,
     ) -> None:
         """Keep the settings; no file is read yet.
 
@@ -68,7 +72,15 @@ class SceneDataModule(NonGeoDataModule):
             patch_size: Height and width of a chip in pixels.
             length: Training chips an epoch.
             num_workers: Worker processes; with the scene in memory 0 is fast.
+            train_fraction: Share of the labelled squares of 16 x 16 pixels of the training block
+                whose labels one trains on; a smaller one is inside. Windows overlap, so that a
+                share of them would cover everything.
+            seed: Of that choice.
+
+        Raises:
+            DataError: If ``train_fraction`` is out of range.
         """
+        check_fraction(train_fraction)
         super().__init__(
             dataset_class,
             batch_size,
@@ -79,6 +91,8 @@ class SceneDataModule(NonGeoDataModule):
         )
         self._make: Callable[..., SceneChips] = dataset_class
         self.length = length
+        self.train_fraction = train_fraction
+        self.seed = seed
 
     def setup(self, stage: str) -> None:
         """Create the datasets of a stage and learn the statistics from the training block.
@@ -92,6 +106,8 @@ class SceneDataModule(NonGeoDataModule):
             DataError: If files are missing, damaged or contradict each other.
         """
         super().setup(stage)
+        if stage == 'fit' and self.train_fraction < 1:
+            self._forget_labels(self.train_dataset)
         if stage == 'predict':
             self.predict_dataset = self._make(split='test', **self.kwargs)
         self.mean, self.std = self._make(split='train', **self.kwargs).statistics()
@@ -104,6 +120,12 @@ class SceneDataModule(NonGeoDataModule):
             data_keys=None,
             keepdim=True,
         )
+
+    def _forget_labels(self, data: Any) -> None:
+        cells = data.labelled_cells()
+        names = [f'{row}/{column}' for row, column in cells]
+        chosen = few_shot(names, self.train_fraction, self.seed)
+        data.keep_labels(cells[index] for index in chosen)
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Draw ``length`` random chips an epoch."""

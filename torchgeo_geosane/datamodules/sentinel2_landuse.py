@@ -18,6 +18,18 @@ class Sentinel2LandUseDataModule(SceneDataModule):
         patch_size: int = 128,
         length: int = 100,
         num_workers: int = 0,
+        train_fraction: float = 1.0,
+        seed: int = 0,
     ) -> None:
         """Keep the settings; no file is read yet, see :class:`~.scene.SceneDataModule`."""
-        super().__init__(Sentinel2LandUse, root, bands, batch_size, patch_size, length, num_workers)
+        super().__init__(
+            Sentinel2LandUse,
+            root,
+            bands,
+            batch_size,
+            patch_size,
+            length,
+            num_workers,
+            train_fraction,
+            seed,
+        )

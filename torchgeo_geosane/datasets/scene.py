@@ -1,5 +1,6 @@
 """One satellite scene and its labels on one grid, decoded to arrays once per process."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +11,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_bounds
 
 from torchgeo_geosane.errors import DataError
@@ -121,10 +123,18 @@ def _common_extent(paths: Sequence[Path]) -> tuple['CRS', 'BoundingBox']:
     extents = []
     for path in paths:
         try:
-            with rasterio.open(path) as raster:
-                extents.append((raster.crs, raster.bounds))
+            with warnings.catch_warnings():
+                # Said below, as an error.
+                warnings.simplefilter('ignore', NotGeoreferencedWarning)
+                raster = rasterio.open(path)
         except rasterio.RasterioIOError as error:
             raise DataError(f'cannot read {path} ({error}): restore the file') from error
+        with raster:
+            if raster.count != 1:
+                raise DataError(f'{path} holds {raster.count} bands, expected one: split the file')
+            if raster.crs is None or raster.transform.is_identity:
+                raise DataError(f'{path} has no georeference: restore it, or the file')
+            extents.append((raster.crs, raster.bounds))
     crs, bounds = extents[0]
     for path, (other_crs, other_bounds) in zip(paths, extents, strict=True):
         if other_crs != crs or not np.allclose(other_bounds, bounds):

@@ -1,7 +1,7 @@
 """Chips of one part of a scene that is small enough to be kept in memory."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Split = Literal['train', 'val', 'test']
+Cell = tuple[int, int]
+
+_CELL = 16
 
 
 class SceneChips(NonGeoDataset, ABC):
@@ -117,6 +120,30 @@ class SceneChips(NonGeoDataset, ABC):
             'mask': torch.from_numpy(self.mask[rows, columns].astype(np.int64)),
         }
         return sample if self.transforms is None else self.transforms(sample)
+
+    def labelled_cells(self) -> list[Cell]:
+        """Squares of 16 x 16 pixels that hold a label: row and column of each."""
+        rows, columns = np.nonzero(self.mask != IGNORE_INDEX)
+        return sorted({*zip((rows // _CELL).tolist(), (columns // _CELL).tolist(), strict=True)})
+
+    def keep_labels(self, cells: Iterable[Cell]) -> None:
+        """Forget all labels outside of some cells; the image stays.
+
+        Args:
+            cells: Some of :meth:`labelled_cells`, of the training part.
+
+        Raises:
+            DataError: If no label is left.
+        """
+        mask = np.full_like(self.mask, IGNORE_INDEX)
+        for row, column in cells:
+            cell = (
+                slice(row * _CELL, (row + 1) * _CELL),
+                slice(column * _CELL, (column + 1) * _CELL),
+            )
+            mask[cell] = self.mask[cell]
+        self.mask = mask
+        self._offsets = _labelled_offsets(mask, self.patch_size)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each band over the whole part, in digital numbers.
