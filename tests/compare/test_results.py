@@ -129,3 +129,20 @@ def test_the_verdict_counts_other_settings_and_lacking_runs() -> None:
     verdict = write_verdict(Results.of(records[:-1], METRIC, planned=planned))
     assert 'generated is better than prompt in 1, worse in 0' in verdict
     assert '1 run is lacking' in verdict
+
+
+def test_a_small_model_is_held_against_pruning_and_distillation() -> None:
+    means = {'scratch': 0.15, 'pruned': 0.2, 'distilled': 0.22, 'generated': 0.3}
+    results = Results.of(simulate(means), METRIC)
+    assert len(results.comparisons) == 6
+    verdict = write_verdict(results)
+    assert 'generated is better than pruned' in verdict
+    assert 'generated is better than distilled' in verdict
+    assert 'prompt' not in verdict
+
+
+def test_the_verdict_names_what_is_lacking_to_compare_with() -> None:
+    records = simulate({'prompt': 0.2, 'generated': 0.3})
+    planned = [record.key for record in records]
+    verdict = write_verdict(Results.of(records[10:], METRIC, planned=planned))
+    assert 'generated was not compared with prompt.' in verdict

@@ -144,4 +144,4 @@ def test_nothing_is_written_where_nothing_can_be_said(tmp_path: Path) -> None:
 
 def test_one_run_alone(tmp_path: Path) -> None:
     report = write_report(simulate({'generated': 0.2}, seeds=1), tmp_path, METRIC)
-    assert 'generated was not compared with prompt.' in report.verdict
+    assert 'Nothing was run that generated weights could be compared with' in report.verdict

@@ -12,7 +12,7 @@ from torchgeo_geosane.errors import SpecError, did_you_mean
 Mode = Literal['max', 'min']
 Outcome = Literal['better', 'worse', 'cannot be told apart']
 
-REFERENCES = ('scratch', 'prompt')
+REFERENCES = ('scratch', 'prompt', 'pruned', 'distilled')
 
 
 @dataclass(frozen=True)
