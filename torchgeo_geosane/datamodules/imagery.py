@@ -12,6 +12,7 @@ from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets import stack_samples
 
 from torchgeo_geosane.datamodules.few_shot import few_shot
+from torchgeo_geosane.datamodules.loading import GuardedLoader
 from torchgeo_geosane.datamodules.parts import by_region, by_scene
 from torchgeo_geosane.datamodules.pipelines import BandScale, augmentation, normalisation
 from torchgeo_geosane.datamodules.windows import (
@@ -204,7 +205,7 @@ class ImageryDataModule(GeoDataModule):
         return super().on_after_batch_transfer(batch, dataloader_idx)
 
     def _dataloader_factory(self, split: str) -> DataLoader[dict[str, Tensor]]:
-        return DataLoader(
+        return GuardedLoader(
             self._valid_attribute(f'{split}_dataset'),
             batch_size=self.batch_size,
             sampler=self._windows[split],

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyproj import Transformer
+from pyproj.exceptions import ProjError
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
-from rasterio.warp import transform_bounds
 
 from torchgeo_geosane.datasets.acquisitions import Acquisition
 from torchgeo_geosane.datasets.grid import Grid, Pixels, same_crs
@@ -145,14 +146,17 @@ def extent(acquisition: Acquisition, bands: Sequence[str], grid: Grid) -> Pixels
     return Pixels(col, row, right - col, lower - row)
 
 
+@lru_cache(maxsize=4096)
 def _bounds(file: RasterFile, grid: Grid) -> tuple[float, float, float, float]:
     if same_crs(file.crs, grid.crs):
         return file.bounds
     try:
-        return transform_bounds(file.crs, grid.crs, *file.bounds)
-    except RasterioError as error:
+        there = Transformer.from_crs(file.crs, grid.crs, always_xy=True)
+        return there.transform_bounds(*file.bounds, errcheck=True)
+    except ProjError as error:
         raise DataError(
-            f'cannot warp {file.path} from {file.crs[:60]}… ({error}): reproject the file'
+            f'cannot warp {file.path} to another coordinate reference system ({error}): '
+            'reproject the file'
         ) from error
 
 

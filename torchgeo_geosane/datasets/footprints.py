@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import shapely
 from pyproj import CRS
+from pyproj.exceptions import CRSError, ProjError
 from rasterio.warp import calculate_default_transform
 
 from torchgeo_geosane.datasets.acquisitions import Acquisition
 from torchgeo_geosane.datasets.grid import same_crs
+from torchgeo_geosane.datasets.raster_files import RasterFile
 from torchgeo_geosane.datasets.sources import Source
 from torchgeo_geosane.errors import DataError
 
@@ -22,16 +24,21 @@ def outlines(acquisitions: Sequence[Acquisition], bands: Sequence[str]) -> gpd.G
     """Outlines of images, all in the CRS of the first; other CRS's edges have 21 points a side."""
     finest = [acquisition.finest(bands) for acquisition in acquisitions]
     crs = finest[0].crs
-    boxes = [shapely.box(*file.bounds) for file in finest]
-    projected = [
-        box
-        if file.crs == crs
-        else gpd.GeoSeries([shapely.segmentize(box, box.length / 84)], crs=file.crs)
-        .to_crs(crs)
-        .iloc[0]
-        for box, file in zip(boxes, finest, strict=True)
-    ]
-    return gpd.GeoSeries(projected, crs=crs)
+    return gpd.GeoSeries([_outline(file, crs) for file in finest], crs=crs)
+
+
+def _outline(file: RasterFile, crs: str) -> shapely.Geometry:
+    box = shapely.box(*file.bounds)
+    if same_crs(file.crs, crs):
+        return box
+    try:
+        dense = gpd.GeoSeries([shapely.segmentize(box, box.length / 84)], crs=file.crs)
+        return dense.to_crs(crs).iloc[0]
+    except ProjError as error:
+        raise DataError(
+            f'cannot warp {file.path} to another coordinate reference system ({error}): '
+            'reproject the file'
+        ) from error
 
 
 def target_grid(
@@ -51,7 +58,7 @@ def target_grid(
     file = source.acquisitions[0].finest(source.bands)
     try:
         target = CRS.from_user_input(file.crs if crs is None else crs)
-    except ValueError as error:  # pyproj's error is one.
+    except CRSError as error:
         raise DataError(
             f'unknown coordinate reference system {crs!r}: write it as EPSG:32633'
         ) from error

@@ -1,5 +1,6 @@
 """Rasters kept open: each process has its own, and each thread one at a time."""
 
+import atexit
 import os
 import threading
 import warnings
@@ -75,6 +76,12 @@ def _start_anew() -> None:
 
 
 os.register_at_fork(after_in_child=_start_anew)
+
+
+@atexit.register
+def _close() -> None:
+    """Rasterio cannot close files when half of the interpreter is gone."""
+    _process.handles.clear()
 
 
 def modified(path: str) -> int:

@@ -17,6 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning, WindowError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
+from torchgeo_geosane.datasets.open_files import decoding
 from torchgeo_geosane.datasets.scene import IGNORE_INDEX
 from torchgeo_geosane.errors import DataError
 
@@ -141,7 +142,7 @@ def _opened(raster: Raster) -> Iterator[DatasetReader]:
             file = rasterio.open(raster.path)
     except rasterio.RasterioIOError as error:
         raise DataError(f'cannot open {raster.path} ({error}): restore the file') from error
-    with file:
+    with decoding(), file:
         if file.count != len(raster.bands):
             raise DataError(
                 f'{raster.path} holds {file.count} bands, expected {len(raster.bands)} '
