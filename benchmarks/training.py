@@ -28,10 +28,12 @@ from torchgeo_geosane.training.store import TokenBatch
 REPORT = Path(__file__).parent.parent / 'docs' / 'benchmarks' / 'training.md'
 HEADER = """# The cost of training a foundry
 
-Written by `python benchmarks/training.py`. One step: two noisy views of every window of the batch through the
-autoencoder, the loss, the gradient, its clipping, AdamW; reading windows is not in it. Seconds are CPU seconds (on a GPU:
-seconds), mean ± spread (largest minus smallest) over the steps. *GEMM* is the share of the rate of plain matrix products of the same shapes
-(linear maps and attention, forward and backward), timed in the same process before and after. *Forward* is everything up to the loss.
+Written by `python benchmarks/training.py`. One step: two noisy views of every window of the batch
+through the autoencoder, the loss, the gradient, its clipping, AdamW; reading windows is not in it.
+Seconds are CPU seconds (on a GPU: seconds), mean ± spread (largest minus smallest) over the steps.
+*GEMM* is the share of the rate of plain matrix products of the same shapes (linear maps and
+attention, forward and backward), timed in the same process before and after. *Forward* is
+everything up to the loss.
 
 {machine}
 

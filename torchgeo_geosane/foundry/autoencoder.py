@@ -46,11 +46,13 @@ class Attention(nn.Module):
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
     """Attention of ``[batch, heads, tokens, width]``; the result has the same shape."""
-    if q.dtype == torch.bfloat16 and q.device.type == 'cpu' and not q.requires_grad:
+    if q.dtype == torch.bfloat16 and q.device.type == 'cpu' and not dropout:
         # The fused CPU kernel is no faster in bfloat16 than in float32; plain products are, by a
-        # third. Head by head, so that the scores stay in the cache and off the page tables.
+        # third, and in training by half. Head by head, so that the scores stay in the cache and off
+        # the page tables; without autocast, which would make a float32 copy of them.
         heads = zip((q * q.shape[-1] ** -0.5).unbind(1), k.unbind(1), v.unbind(1), strict=True)
-        return torch.stack([(q @ k.mT).softmax(dim=-1) @ v for q, k, v in heads], dim=1)
+        with torch.autocast('cpu', enabled=False):
+            return torch.stack([(q @ k.mT).softmax(dim=-1) @ v for q, k, v in heads], dim=1)
     return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
 
 
