@@ -196,10 +196,9 @@ def test_window_attention_takes_its_table_along() -> None:
     """Swin's heads are known from its tables."""
     model = trained(swin())
     other = permute(model, find(model), seed=3)
-    assert {
-        'layers.0.blocks.0.attn.relative_position_bias_table',
-        'layers.1.blocks.1.attn.proj.weight',
-    } <= changed(model, other)
+    moved = changed(model, other)
+    assert 'layers.1.blocks.1.attn.proj.weight' in moved
+    assert any(name.endswith('relative_position_bias_table') for name in moved)
     assert difference(model, other) < 1e-10
 
 

@@ -127,6 +127,10 @@ class Layout:
     def _starts(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         return np.array([segment.start for segment in self.segments], dtype=np.int64)
 
+    @cached_property
+    def _lengths(self) -> Tensor:
+        return torch.tensor([segment.stop - segment.start for segment in self.segments])
+
     def pieces(self, start: int, stop: int) -> Iterable[tuple[Segment, int, int]]:
         """The segments that tokens ``[start, stop)`` touch, and the tokens' range inside each."""
         first = int(np.searchsorted(self._starts, start, side='right')) - 1
@@ -153,13 +157,12 @@ class Layout:
 
     def relative_positions(self, start: int, stop: int) -> Tensor:
         """Positions as fractions of sequence, tensors and tensor: float32 in [0, 1]."""
-        lengths = torch.tensor([segment.stop - segment.start for segment in self.segments])
         positions = self.positions(start, stop)
         totals = torch.stack(
             [
                 torch.full((stop - start,), len(self)),
                 torch.full((stop - start,), len(self.segments)),
-                lengths[positions[:, 1]],
+                self._lengths[positions[:, 1]],
             ],
             dim=1,
         )

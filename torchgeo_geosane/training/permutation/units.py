@@ -4,18 +4,16 @@ The order is drawn when a row is asked for, and only what is asked for is read.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from torchgeo_geosane.foundry.source import TensorSource, as_matrix
 
-Indices: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+# An odd number: the seeds of the units of a window differ.
+_STRIDE = 2_654_435_761
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +47,25 @@ class Units:
     uses: tuple[Use, ...]
     sets: int = 1
 
-    def draw(self, seed: Sequence[int]) -> Indices:
+    def draw(self, seed: int) -> Tensor:
         """An order of each set: int64 ``[sets, count]``."""
-        order = np.tile(np.arange(self.count), (self.sets, 1))
-        return np.random.default_rng(seed).permuted(order, axis=1)
+        generator = torch.Generator().manual_seed(seed)
+        orders = [torch.randperm(self.count, generator=generator) for _ in range(self.sets)]
+        return torch.stack(orders)
 
-    def reorder(self, places: Indices, use: Use, order: Indices) -> None:
-        """Reorder the places along a use's dimension, in their array."""
+    def reorder(self, places: Tensor, use: Use, order: Tensor) -> None:
+        """Reorder the places along a use's dimension, in place.
+
+        Args:
+            places: What stands at each place, int64 ``[size]``.
+            use: How the units lie there.
+            order: What ``draw`` gave.
+        """
         units = self.sets * self.count
         part = places[use.offset : use.offset + units * use.block]
-        blocks = part.reshape(self.sets, self.count, use.block)
-        part[:] = np.take_along_axis(blocks, order[..., None], axis=1).ravel()
+        blocks = part.view(self.sets, self.count, use.block)
+        sets = torch.arange(self.sets).unsqueeze(1)
+        blocks.copy_(blocks[sets, order])
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ class PermutedSource:
         self._source = source
         self._hidden = hidden
         self._seed = seed
-        self._orders: dict[int, Indices] = {}
+        self._orders: dict[int, Tensor] = {}
         self._places: dict[tuple[str, int], Tensor] = {}
 
     def names(self) -> list[str]:
@@ -129,13 +135,14 @@ class PermutedSource:
     def _along(self, name: str, dim: int) -> Tensor:
         """What stands at each place of a dimension: int64 ``[size]``."""
         if (name, dim) not in self._places:
-            places = np.arange(self.shape(name)[dim])
+            places = torch.arange(self.shape(name)[dim])
             for number, use in self._hidden.axes[name, dim]:
                 self._hidden.units[number].reorder(places, use, self._order(number))
-            self._places[name, dim] = torch.from_numpy(places)
+            self._places[name, dim] = places
         return self._places[name, dim]
 
-    def _order(self, number: int) -> Indices:
+    def _order(self, number: int) -> Tensor:
         if number not in self._orders:
-            self._orders[number] = self._hidden.units[number].draw([self._seed, number])
+            seed = (self._seed + number * _STRIDE) % 2**32
+            self._orders[number] = self._hidden.units[number].draw(seed)
         return self._orders[number]
