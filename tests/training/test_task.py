@@ -120,6 +120,7 @@ def test_contrast_needs_a_projection_head(foundry, optimisation):
         ({'epochs': -1.0}, 'epochs must be above 0'),
         ({'steps': 3, 'accumulate': 0}, 'accumulate must be at least 1'),
         ({'steps': 3, 'gamma': 1.5}, 'gamma must be from 0 to 1'),
+        ({'steps': 3, 'gamma': 0.0, 'permute': True}, 'permute changes the second view'),
     ],
 )
 def test_bad_options(changes, message):

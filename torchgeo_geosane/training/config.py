@@ -102,6 +102,8 @@ class OptimisationConfig:
             raise FoundryError(f'epochs must be above 0, not {self.epochs}')
         if not 0 <= self.gamma <= 1:
             raise FoundryError(f'gamma must be from 0 to 1, not {self.gamma}')
+        if self.permute and self.gamma == 0:
+            raise FoundryError('permute changes the second view: it needs gamma > 0')
 
     def total_steps(self, tokens: int, window: int) -> int:
         """Optimiser steps on a collection of so many tokens, cut into windows of so many."""

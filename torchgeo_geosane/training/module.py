@@ -1,11 +1,13 @@
 """The Lightning module that trains a foundry."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from lightning import LightningModule
 from torch import Tensor
 
+from torchgeo_geosane.collection import ManifestEntry
 from torchgeo_geosane.errors import FoundryError
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.config import FoundryConfig
@@ -27,8 +29,18 @@ class FoundryTask(LightningModule):
         model: The autoencoder.
     """
 
-    def __init__(self, foundry: FoundryConfig, optimisation: OptimisationConfig) -> None:
+    def __init__(
+        self,
+        foundry: FoundryConfig,
+        optimisation: OptimisationConfig,
+        models: Sequence[ManifestEntry] = (),
+    ) -> None:
         """Build the autoencoder.
+
+        Args:
+            foundry: Sizes and variants.
+            optimisation: How it is trained.
+            models: What validation measures it on, in the order of the data module's ``models``.
 
         Raises:
             FoundryError: If contrast is asked of a foundry without projection head.
@@ -39,6 +51,7 @@ class FoundryTask(LightningModule):
                 'gamma > 0 compares projections of views: the foundry needs a projection_dim > 0'
             )
         self._options = optimisation
+        self._models = models
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(optimisation.seed)
             self.model = WeightAutoencoder(foundry)
@@ -48,7 +61,7 @@ class FoundryTask(LightningModule):
         self._step_losses: list[dict[str, Tensor]] = []
         self._learning_rate = 0.0
         self._throughput = Throughput()
-        self._errors = ErrorSums(0)
+        self._errors = ErrorSums(len(models))
 
     def configure_model(self) -> None:
         """Share the weights out over the devices, once, where the strategy asks for it."""
@@ -124,7 +137,7 @@ class FoundryTask(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the errors of the last validation."""
-        self._errors = ErrorSums(len(self._data().models))
+        self._errors = ErrorSums(len(self._models))
 
     def validation_step(self, batch: TokenBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Add up the squared errors of clean windows."""
@@ -133,8 +146,7 @@ class FoundryTask(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log relative errors ``|y - x| / |x|``: see ``metrics.relative_errors``."""
         self._errors.sum_over_processes(self)
-        entries = [model.entry for model in self._data().models]
-        errors = relative_errors(self._errors, entries)
+        errors = relative_errors(self._errors, self._models)
         shown = {name: error for name, error in errors.items() if name.count('/') == 1}
         self.log_dict(shown, prog_bar=True, logger=False, rank_zero_only=True)
         self._write(errors)
@@ -168,6 +180,3 @@ class FoundryTask(LightningModule):
     def _write(self, values: dict[str, float]) -> None:
         for logger in self.loggers:
             logger.log_metrics(values, step=self.global_step)
-
-    def _data(self) -> Any:
-        return self.trainer.datamodule

@@ -8,7 +8,6 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities import rank_zero_only
 
 from torchgeo_geosane.errors import FoundryError
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
@@ -69,13 +68,13 @@ def train_foundry(
         CacheError: If the disk refuses.
     """
     output = Path(output)
-    if rank_zero_only.rank == 0 and (output / FOUNDRY).exists():
+    if (output / FOUNDRY).exists():
         raise FoundryError(
             f'{output} holds a finished training: choose another output folder, or delete it'
         )
     data = FoundryDataModule(foundry, collection, optimisation)
     data.setup()
-    task = FoundryTask(foundry, optimisation)
+    task = FoundryTask(foundry, optimisation, [opened.entry for opened in data.models])
     run = describe_run(foundry, optimisation, start_from, data.models)
     interrupted = Progress.find(output)
     if interrupted:
