@@ -31,11 +31,13 @@ class Miniature:
         write: Writes the data set into a folder.
         options: What else is other than in the example.
         root: The option that names the folder.
+        file: Another option, and the file in the folder that it names.
     """
 
     write: Callable[[Path], None]
     options: tuple[str, ...] = ()
     root: str = '--data.dict_kwargs.root'
+    file: tuple[str, str] | None = None
 
 
 def write_land_use(root: Path) -> None:
@@ -184,6 +186,12 @@ MINIATURES = {
     'classification_bigearthnet': Miniature(write_bigearthnet),
     'classification_eurosat': Miniature(write_eurosat),
     'detection_vhr10': Miniature(write_vhr10, (_PATCHES, _UNCHECKED)),
+    'own_imagery': Miniature(
+        write_land_use,
+        (_PATCHES, '--data.init_args.length=4'),
+        root='--data.init_args.images.sentinel2_all',
+        file=('--data.init_args.labels', 'landuse.gpkg'),
+    ),
     'quickstart': Miniature(
         write_land_use, (_PATCHES, '--data.init_args.length=2'), root='--data.init_args.root'
     ),

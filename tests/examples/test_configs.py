@@ -85,6 +85,9 @@ def fit(example: Path, spec: Spec, folder: Path, patch: pytest.MonkeyPatch, *opt
         f'{miniature.root}={data}',
         f'--trainer.logger.init_args.save_dir={folder / "output"}',
     )
+    if miniature.file is not None:
+        option, name = miniature.file
+        places = (*places, f'{option}={data / name}')
     assert main(['fit', f'--config={example}', *SMALL, *places, *miniature.options, *options]) == 0
     return runs[0]
 
