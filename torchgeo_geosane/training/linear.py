@@ -32,6 +32,12 @@ class Moments:
         self._sum += vectors.sum(0, dtype=torch.float64)
         self._squares += (vectors.T @ vectors).double()
 
+    def merge(self, other: 'Moments') -> None:
+        """Take in all vectors that another has taken in."""
+        self._count += other._count
+        self._sum += other._sum
+        self._squares += other._squares
+
     @property
     def mean(self) -> Tensor:
         """float64 ``[width]``."""
