@@ -10,7 +10,7 @@ from specs import MakeSpec
 from toy_task import BANDS, Eyes, toy_fit
 
 from torchgeo_geosane.compare.config import ComparisonConfig
-from torchgeo_geosane.compare.initialisations import SelectionOptions
+from torchgeo_geosane.compare.material import SelectionOptions
 from torchgeo_geosane.compare.record import RunKey
 from torchgeo_geosane.compare.run import run
 from torchgeo_geosane.errors import ArchitectureError, ComparisonError

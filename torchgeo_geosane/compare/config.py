@@ -8,12 +8,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 from torchgeo_geosane.compare.distillation import DistillationOptions
-from torchgeo_geosane.compare.initialisations import (
-    INITIALISATIONS,
-    Material,
-    MergeOptions,
-    SelectionOptions,
-)
+from torchgeo_geosane.compare.initialisations import INITIALISATIONS
+from torchgeo_geosane.compare.material import Material, MergeOptions, SelectionOptions
 from torchgeo_geosane.compare.record import METHODS, Method, RunKey
 from torchgeo_geosane.errors import ComparisonError, did_you_mean
 from torchgeo_geosane.providers.catalog import find_spec

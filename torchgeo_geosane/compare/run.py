@@ -48,10 +48,11 @@ def run(comparison: ComparisonConfig, key: RunKey) -> RunRecord:
         curves = RecordCurves(f'val_{comparison.metric}')
         built = build(comparison.fit, key, Path(folder), [best, curves])
         task, trainer = built.model, built.trainer
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
         backbone = Backbone.of(task, material.spec)
         if start.tensors is not None:
             backbone.load(start.tensors)
-            trainer.callbacks.insert(0, CheckStart(backbone, start.tensors))
+            callbacks.insert(0, CheckStart(backbone, start.tensors))
         if start.spec is not None:
             task.weights = start.spec.url  # What candidates are drawn of.
         first: list[Callback] = [*start.callbacks, *taught]
@@ -60,7 +61,7 @@ def run(comparison: ComparisonConfig, key: RunKey) -> RunRecord:
         if key.method == 'linear_probe':
             first.append(FreezeBackbone(backbone))
         # Lightning wants checkpoints last.
-        trainer.callbacks[-1:-1] = first
+        callbacks[-1:-1] = first
         # From here on, all starts draw alike.
         seed_everything(key.seed, workers=True, verbose=False)
         trainer.fit(task, datamodule=built.datamodule)

@@ -78,7 +78,7 @@ class RecordCurves(Callback):
         if not self._losses:
             return ()
         block = -(-len(self._losses) // _POINTS)
-        means = [part.mean().item() for part in torch.stack(self._losses).cpu().split(block)]
+        means = [part.mean().item() for part in torch.split(torch.stack(self._losses).cpu(), block)]
         return tuple(
             (min((i + 1) * block, len(self._losses)), mean) for i, mean in enumerate(means)
         )
