@@ -118,7 +118,8 @@ def clear() -> int:
         The number of files deleted, locks not counted.
     """
     deleted = 0
-    for pattern in ('*.safetensors', '*.damaged', '*.part', '*.lock'):
+    # The last: copies of models of a collection, see collection.mapped.
+    for pattern in ('*.safetensors', '*.damaged', '*.part', '*.lock', 'collection/*.safetensors'):
         for path in directory().glob(pattern):
             path.unlink(missing_ok=True)
             deleted += pattern != '*.lock'

@@ -61,6 +61,8 @@ def test_bad_files_are_listed_and_the_rest_goes_on(
 ) -> None:
     monkeypatch.setenv('ATTACKED', str(tmp_path / 'attacked'))
     whole = save_model('whole.safetensors', weights(0))
+    pickled = save_model('half.pt', weights(0))
+    pickled.write_bytes(pickled.read_bytes()[:-100])
     for name, content in {
         'empty.pth': b'',
         'half.safetensors': whole.read_bytes()[:-100],
@@ -81,6 +83,7 @@ def test_bad_files_are_listed_and_the_rest_goes_on(
         'empty.pth': 'is empty',
         'half.safetensors': 'not a readable safetensors file',
         'half.onnx': 'not a readable ONNX file',
+        'half.pt': 'truncated',
         'text.pt': 'truncated, or holds more than tensors',
         'attack.pt': 'code in a file is never run',
         'bomb.pt': "'weight' [100000, 100000] is larger than its file",

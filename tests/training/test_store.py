@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import pickle
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 from toy_states import toy_state
 
+from torchgeo_geosane import cache
 from torchgeo_geosane.collection import CollectionError, TrainedModel
 from torchgeo_geosane.collection.mapped import map_weights, open_mapped
 from torchgeo_geosane.errors import CacheError
@@ -115,6 +117,14 @@ def test_layouts_are_shared(tmp_path, foundry):
     assert first.layout is not other.layout
 
 
+def test_a_model_is_not_in_memory(tmp_path, foundry):
+    """What other processes are given of it is small, also once it has been read."""
+    path = save(tmp_path / 'a.pt', mlp_state(0, hidden=20_000))
+    opened = OpenedModel.open(model_of(path), foundry, False, permute=True)
+    opened.window(0, foundry, seed=0)
+    assert len(pickle.dumps(opened)) < 5_000 < 5_000_000 < path.stat().st_size
+
+
 @pytest.mark.parametrize('name', ['a.safetensors', 'a.pt'])
 def test_what_can_be_mapped_is_not_copied(tmp_path, cache_directory, name):
     path = save(tmp_path / name, mlp_state(0))
@@ -135,6 +145,8 @@ def test_older_files_have_a_copy_that_can_be_mapped(tmp_path, cache_directory, f
     written = copy.stat().st_mtime_ns
     assert OpenedModel.open(model_of(path), foundry, False).file == copy
     assert copy.stat().st_mtime_ns == written
+    assert cache.clear() == 1
+    assert not copy.exists()
 
 
 def test_no_room_for_the_copy(tmp_path, cache_directory, foundry, monkeypatch):

@@ -6,10 +6,9 @@ and the layout of its tokens, which models of one architecture share.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, TypeVar
-from weakref import WeakKeyDictionary, ref
+from typing import NotRequired, TypeAlias, TypedDict
 
 import torch
 from torch import Tensor
@@ -20,16 +19,14 @@ from torchgeo_geosane.collection.contents import floating_shapes, weight_shapes
 from torchgeo_geosane.collection.mapped import map_weights, open_mapped
 from torchgeo_geosane.errors import ArchitectureError
 from torchgeo_geosane.foundry.config import FoundryConfig
-from torchgeo_geosane.foundry.layout import Layout
+from torchgeo_geosane.foundry.layout import Layout, Tokenisation
 from torchgeo_geosane.foundry.source import TensorSource
 from torchgeo_geosane.foundry.tokens import RowScale, TokenReader
 from torchgeo_geosane.providers.catalog import ARCHITECTURES
 from torchgeo_geosane.training.permutation import HiddenUnits, PermutedSource, find_hidden_units
 
-T = TypeVar('T')
+Shapes: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
 
-# Layouts and hidden units in use, each once.
-_SHARED: WeakKeyDictionary[object, ref[object]] = WeakKeyDictionary()
 # Models whose files a process keeps mapped at once: each takes a file handle.
 _MAPPED_MODELS = 256
 
@@ -94,9 +91,11 @@ class OpenedModel:
         file = map_weights(path, sha256)
         source = open_mapped(file)
         shapes = weight_shapes(source)
-        layout = _share(Layout.plan(shapes, config.token_size, config.tokenisation))
+        layout = _plan(tuple(shapes.items()), config.token_size, config.tokenisation)
         entry = ManifestEntry.describe(model, shapes, layout, 'held_out' if held_out else 'trained')
-        hidden = _find_hidden(source, model.architecture) if permute else None
+        hidden = None
+        if permute:
+            hidden = _find_hidden(tuple(floating_shapes(source).items()), model.architecture)
         return cls(entry, file, layout, config.row_scale, hidden, number)
 
     @property
@@ -151,20 +150,19 @@ def _source(file: Path) -> TensorSource:
     return open_mapped(file)
 
 
-def _find_hidden(source: TensorSource, architecture: str | None) -> HiddenUnits:
-    shapes = floating_shapes(source)
+@cache
+def _plan(shapes: Shapes, token_size: int, tokenisation: Tokenisation) -> Layout:
+    return Layout.plan(dict(shapes), token_size, tokenisation)
+
+
+@cache
+def _find_hidden(shapes: Shapes, architecture: str | None) -> HiddenUnits:
     name = ARCHITECTURES.get(architecture or '', architecture or '').partition('.')[0]
     try:
         heads = attention_heads(name)
     except ArchitectureError:  # It is none of timm's: how many heads there are is not known.
         heads = {}
-    return _share(find_hidden_units(shapes, heads))
-
-
-def _share(value: T) -> T:
-    """An equal value that another model has already, or else this one."""
-    shared: Any = _SHARED.setdefault(value, ref(value))()
-    return shared
+    return find_hidden_units(dict(shapes), heads)
 
 
 def _pad(values: Tensor, rows: int) -> Tensor:
