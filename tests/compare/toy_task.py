@@ -1,5 +1,6 @@
 """A task that trains in a blink, and eyes on what it sees."""
 
+import os
 from typing import Any, ClassVar
 
 import kornia.augmentation as K
@@ -102,6 +103,14 @@ class Stumble(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if torch.initial_seed() == self.seed:
             raise MemoryError('toy breakdown')
+
+
+class Fall(Stumble):
+    """Takes the process with it."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if torch.initial_seed() == self.seed:
+            os._exit(1)
 
 
 def toy_fit(labels: str = 'mask', *callbacks: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import yaml
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import Path_fr
 
-from torchgeo_geosane.compare.compare import compare, report
+from torchgeo_geosane.compare.compare import Backend, compare, report
 from torchgeo_geosane.compare.config import ComparisonConfig
 from torchgeo_geosane.compare.initialisations import INITIALISATIONS
 from torchgeo_geosane.compare.schedule import plan
@@ -24,10 +24,11 @@ def run_comparison(arguments: Sequence[str]) -> None:
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
     del chosen['config']
-    output, jobs = Path(chosen.pop('output')), chosen.pop('jobs')
+    output = Path(chosen.pop('output'))
+    jobs, backend = chosen.pop('jobs'), chosen.pop('backend')
     report_only = chosen.pop('report_only')
     comparison = ComparisonConfig(fit=fit, **chosen)
-    failure = None if report_only else _run(comparison, output, jobs)
+    failure = None if report_only else _run(comparison, output, jobs, backend)
     if failure and not plan(comparison, output).done:
         raise failure
     written = report(comparison, output)
@@ -36,10 +37,12 @@ def run_comparison(arguments: Sequence[str]) -> None:
         raise failure
 
 
-def _run(comparison: ComparisonConfig, output: Path, jobs: int) -> ComparisonError | None:
+def _run(
+    comparison: ComparisonConfig, output: Path, jobs: int, backend: Backend
+) -> ComparisonError | None:
     """Do the runs; those that fail do not keep the others from being reported."""
     try:
-        compare(comparison, output, jobs)
+        compare(comparison, output, jobs, backend)
     except ComparisonError as error:
         return error
     return None
@@ -76,6 +79,9 @@ def _parser() -> ArgumentParser:
     parser.add_class_arguments(ComparisonConfig, skip={'fit', 'initialisations'})
     parser.add_argument('--output', type=Path, default=Path('output/compare'), help='a folder')
     parser.add_argument('--jobs', type=int, default=1, help='processes at once; 0 for this one')
+    parser.add_argument(
+        '--backend', type=Backend, default='local', help='processes here, or a cluster of Ray'
+    )
     parser.add_argument(
         '--report-only', action='store_true', help='write the report of the records there are'
     )

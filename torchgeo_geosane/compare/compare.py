@@ -1,10 +1,11 @@
 """Carry a comparison out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from torchgeo_geosane.compare.cluster import run_on_ray
 from torchgeo_geosane.compare.config import ComparisonConfig
 from torchgeo_geosane.compare.record import RunKey, RunRecord
 from torchgeo_geosane.compare.report import Report, write_report
@@ -12,16 +13,25 @@ from torchgeo_geosane.compare.schedule import LOGS, Outcome, plan, run_here, run
 from torchgeo_geosane.compare.verdict import AIMS, Aim
 from torchgeo_geosane.errors import ComparisonError
 
+Backend = Literal['local', 'ray']
+Runner = Callable[[ComparisonConfig, Sequence[RunKey], Path], Iterator[Outcome]]
+
 
 def compare(
-    comparison: ComparisonConfig, output: Path, jobs: int = 1, say: Callable[[str], None] = print
+    comparison: ComparisonConfig,
+    output: Path,
+    jobs: int = 1,
+    backend: Backend = 'local',
+    say: Callable[[str], None] = print,
 ) -> list[RunRecord]:
     """Do all runs that have no record yet.
 
     Args:
         comparison: What is compared.
         output: Folder of the records (``runs``) and logs (``logs``).
-        jobs: Processes at once, which share the cores; 0 for this process.
+        jobs: Processes at once, which share the cores; 0 for this process. With Ray, trials at
+            once; 0 for as many as the cluster holds.
+        backend: ``local``, or ``ray`` for a cluster.
         say: Told a line for each finished run.
 
     Returns:
@@ -36,7 +46,7 @@ def compare(
         say(f'{len(planned.done)} runs are done already: {output}')
     if planned.stale:
         say(f'{planned.stale} records were made under another configuration: run again')
-    run_all = run_here if jobs == 0 else partial(run_in_processes, jobs=jobs)
+    run_all = _runner(jobs, backend)
     failed = []
     total = len(planned.to_do)
     for count, outcome in enumerate(run_all(comparison, planned.to_do, output), start=1):
@@ -49,6 +59,14 @@ def compare(
             f'{failed[0].error}. Call it again to repeat only these'
         )
     return list(plan(comparison, output).done)
+
+
+def _runner(jobs: int, backend: Backend) -> Runner:
+    if jobs < 0:
+        raise ComparisonError(f'there cannot be {jobs} runs at once: 0 or more')
+    if backend == 'ray':
+        return partial(run_on_ray, jobs=jobs)
+    return run_here if jobs == 0 else partial(run_in_processes, jobs=jobs)
 
 
 def report(comparison: ComparisonConfig, output: Path) -> Report:
