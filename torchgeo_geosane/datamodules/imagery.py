@@ -146,7 +146,7 @@ class ImageryDataModule(GeoDataModule):
 
     def _scales(self, data: Imagery) -> list[BandScale]:
         means, stds = (
-            [getattr(band, name) for band in data.channels] if given is None else list(given)
+            [getattr(band, name) for band in data.stack.channels] if given is None else list(given)
             for given, name in zip(self._given, ('mean', 'std'), strict=True)
         )
         if len(means) != len(data.bands) or len(stds) != len(data.bands):

@@ -24,7 +24,7 @@ def by_region(data: Imagery) -> dict[str, Imagery]:
     """
     x, y, _ = data.bounds
     width = round((x.stop - x.start) / data.res[0])
-    gap = 2 * math.ceil(data.coarseness)
+    gap = 2 * math.ceil(data.stack.coarseness)
     parts: dict[str, Imagery] = {}
     for name in PARTS:
         columns = split_columns(width, name, gap)

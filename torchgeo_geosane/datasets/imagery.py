@@ -17,15 +17,15 @@ from torchgeo_geosane.datasets.acquisitions import Paths
 from torchgeo_geosane.datasets.block_cache import BlockCache
 from torchgeo_geosane.datasets.chips import DB, FILL, LINEAR, NoData
 from torchgeo_geosane.datasets.decoding import KEPT
-from torchgeo_geosane.datasets.footprints import make_index, outlines, target_grid
+from torchgeo_geosane.datasets.footprints import make_index, target_grid
 from torchgeo_geosane.datasets.grid import grid_of
-from torchgeo_geosane.datasets.index_table import IndexTable, Query, clipped, mosaic
+from torchgeo_geosane.datasets.index_table import IndexTable, Query
 from torchgeo_geosane.datasets.label_files import find_labels
 from torchgeo_geosane.datasets.labels import Labels, Legend, Value
 from torchgeo_geosane.datasets.plotting import composite, plot_segmentation
 from torchgeo_geosane.datasets.scene import IGNORE_INDEX
-from torchgeo_geosane.datasets.sources import Source, find_sources
-from torchgeo_geosane.sensors import Band
+from torchgeo_geosane.datasets.sources import find_sources
+from torchgeo_geosane.datasets.stack import Stack
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,6 +50,7 @@ class Imagery(GeoDataset):
         units: Unit of each band.
         classes: Names of the classes in the order of their indices.
         labels: The labels, or None.
+        stack: The sensors, whose bands follow each other.
     """
 
     is_image = True
@@ -103,48 +104,33 @@ class Imagery(GeoDataset):
                 labels are not in the legend, or images and labels do not overlap.
             SensorError: If a sensor or a band is unknown or named twice.
         """
-        self._sources = find_sources(images, bands, nodata_value)
-        self.bands = tuple(band for source in self._sources for band in source.bands)
+        blocks = None if cache is None else BlockCache(cache, cache_gigabytes)
+        self.stack = Stack(tuple(find_sources(images, bands, nodata_value)), blocks)
+        self.bands = tuple(band.name for band in self.stack.channels)
         linear = {DB: LINEAR} if radar == 'linear' else {}
-        self.units = {band.name: linear.get(band.units, band.units) for band in self.channels}
+        self.units = {band.name: linear.get(band.units, band.units) for band in self.stack.channels}
         self.nodata, self.transforms = nodata, transforms
-        self.cache = None if cache is None else BlockCache(cache, cache_gigabytes)
-        self.paths = [file.path for one in self._leader.acquisitions for file in one.files]
+        leader = self.stack.leader
+        self.paths = [file.path for one in leader.acquisitions for file in one.files]
         fill = [FILL.get(unit, 0.0) for unit in self.units.values()]
         self._fill = np.array(fill, np.float32)[:, None, None]
-        together = np.result_type(*(source.dtype for source in self._sources))
-        kept = native and nodata == 'fill' and together in KEPT
-        self._dtype = together if kept else np.dtype(np.float32)
+        kept = native and nodata == 'fill' and self.stack.dtype in KEPT
+        self._dtype = self.stack.dtype if kept else np.dtype(np.float32)
         self._arrays: IndexTable | None = None
-        self._find_labels(labels, classes, attribute, background, ignored)
-        self._others = [outlines(one.acquisitions, one.bands) for one in self._sources[1:]]
-        target, self._res = target_grid(self._leader, crs, res)
-        self.index = make_index(self._leader, target, self._res, self._limits(target))
-
-    def _find_labels(
-        self,
-        labels: Paths | None,
-        classes: Sequence[str] | Mapping[str, Value],
-        attribute: str | None,
-        background: str | None,
-        ignored: Sequence[Value],
-    ) -> None:
+        legend = None if labels is None else Legend.of(classes, ignored)
+        self.classes = () if legend is None else tuple(legend.classes)
         self.labels: Labels | None = None
-        self.classes: tuple[str, ...] = ()
-        if labels is not None:
-            legend = Legend.of(classes, ignored)
-            self.classes = tuple(legend.classes)
+        if labels is not None and legend is not None:
             self.labels = find_labels(labels, legend, attribute, background)
+        self._others = self.stack.others()
+        target, self._res = target_grid(leader, crs, res)
+        self.index = make_index(leader, target, self._res, self._limits(target))
 
     def _limits(self, crs: CRS) -> dict[str, gpd.GeoSeries]:
         """What chips must lie below beside the leading sensor's images."""
-        others = zip(self._sources[1:], self._others, strict=True)
+        others = zip(self.stack.sources[1:], self._others, strict=True)
         limits = {source.sensor.name: area for source, area in others}
         return limits if self.labels is None else {**limits, 'the labels': self.labels.outline(crs)}
-
-    @property
-    def _leader(self) -> Source:
-        return self._sources[0]
 
     @property
     def _table(self) -> IndexTable:
@@ -190,7 +176,7 @@ class Imagery(GeoDataset):
             DataError: If a file is damaged, or a label is not in the legend.
         """
         query = self._disambiguate_slice(index)
-        image = self._read_image(query)
+        image = self.stack.read(self._table, query)
         # kornia wants the image first.
         sample: Sample = {'image': torch.from_numpy(self._filled(image))}
         if self.labels is not None:
@@ -202,36 +188,16 @@ class Imagery(GeoDataset):
         """Whether a chip holds nothing to learn from: no pixel with data and, if any, label."""
         query = self._disambiguate_slice(index)
         if self.labels is None:
-            return bool(np.isnan(self._read_image(query)).all())
+            return bool(np.isnan(self.stack.read(self._table, query)).all())
         if (self._read_mask(query) == IGNORE_INDEX).all():
             return True  # Labels are quick to read.
-        return bool((self._read_mask(query, self._read_image(query)) == IGNORE_INDEX).all())
-
-    def _read_image(self, query: Query) -> NDArray[Any]:
-        table = self._table
-        rows = table.below(query)
-        if not len(rows):
-            raise IndexError(f'no image at {query}: the data set lies at {self.bounds}')
-        grid, pixels = grid_of(table.wkt, *query[:2])
-        leader = self._leader
-        layers = (
-            clipped(
-                leader.read(leader.acquisitions[table.images[row]], grid, pixels, self.cache),
-                pixels,
-                grid.inside(tuple(table.boxes[row])),
-            )
-            for row in rows
+        return bool(
+            (self._read_mask(query, self.stack.read(self._table, query)) == IGNORE_INDEX).all()
         )
-        parts = [mosaic(layers, (len(leader.bands), pixels.height, pixels.width))]
-        for number, source in enumerate(self._sources[1:]):
-            near = table.nearest_in_time(int(rows[0]), number, query, source.acquisitions)
-            layers = (source.read(image, grid, pixels, self.cache) for image in near)
-            parts.append(mosaic(layers, (len(source.bands), pixels.height, pixels.width)))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _read_mask(self, query: Query, image: NDArray[Any] | None = None) -> NDArray[np.int64]:
         assert self.labels is not None
-        mask = self.labels.read(*grid_of(self._table.wkt, *query[:2]), self.cache)
+        mask = self.labels.read(*grid_of(self._table.wkt, *query[:2]), self.stack.cache)
         if image is not None and image.dtype.kind == 'f':
             mask[np.isnan(image).any(axis=0)] = IGNORE_INDEX
         return mask
@@ -269,8 +235,8 @@ class Imagery(GeoDataset):
             RGBBandsMissingError: If ``bands`` has neither red, green and blue nor VV and VH.
         """
         maps = {'Label': sample.get('mask'), 'Prediction': sample.get('prediction')}
-        colours = [to_hex(colormaps['tab20'](number)) for number in range(20)]
-        shown = {band.description: band.name for band in self.channels}
+        colours = (to_hex(colormaps['tab20'](at % 20)) for at in range(len(self.classes)))
+        shown = {band.description: band.name for band in self.stack.channels}
         return plot_segmentation(
             rgb=composite(
                 sample['image'].float().numpy(),
@@ -278,19 +244,7 @@ class Imagery(GeoDataset):
                 [shown.get(colour, '') for colour in ('red', 'green', 'blue')],
             ),
             maps={name: labels.numpy() for name, labels in maps.items() if labels is not None},
-            classes={
-                name: colours[index % len(colours)] for index, name in enumerate(self.classes)
-            },
+            classes=dict(zip(self.classes, colours, strict=True)),
             show_titles=show_titles,
             suptitle=suptitle,
         )
-
-    @property
-    def channels(self) -> list[Band]:
-        """What the sensors say of each channel."""
-        return [source.sensor.band(name) for source in self._sources for name in source.bands]
-
-    @property
-    def coarseness(self) -> float:
-        """Width of the coarsest pixel that is read, in pixels of the finest band beside it."""
-        return max(source.coarseness for source in self._sources)
