@@ -122,7 +122,8 @@ def test_a_model_is_not_in_memory(tmp_path, foundry):
     path = save(tmp_path / 'a.pt', mlp_state(0, hidden=20_000))
     opened = OpenedModel.open(model_of(path), foundry, False, permute=True)
     opened.window(0, foundry, seed=0)
-    assert len(pickle.dumps(opened)) < 5_000 < 5_000_000 < path.stat().st_size
+    assert len(pickle.dumps(opened)) < 5_000
+    assert path.stat().st_size > 5_000_000
 
 
 @pytest.mark.parametrize('name', ['a.safetensors', 'a.pt'])
