@@ -97,7 +97,7 @@ def test_a_checkpoint_of_every_step_that_is_due(tmp_path, train, monkeypatch):
     saved = []
     monkeypatch.setattr(
         'lightning.pytorch.Trainer.save_checkpoint',
-        lambda trainer, path: saved.append((trainer.global_step, path)),
+        lambda trainer, path, **options: saved.append((trainer.global_step, path)),
     )
     train(tmp_path, checkpoint_every=8)
     assert saved == [(step, tmp_path / 'checkpoint.ckpt') for step in (8, 16, 20)]

@@ -76,12 +76,12 @@ class Checkpoints(Callback):
         """Before the next step everything of the last one is done: schedule, log, validation."""
         if trainer.global_step != self._last and trainer.global_step % self._every == 0:
             self._last = trainer.global_step
-            trainer.save_checkpoint(self._path)
+            trainer.save_checkpoint(self._path, weights_only=False)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """For another training to start from."""
         if trainer.global_step != self._last:
-            trainer.save_checkpoint(self._path)
+            trainer.save_checkpoint(self._path, weights_only=False)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

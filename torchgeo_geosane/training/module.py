@@ -148,7 +148,7 @@ class FoundryTask(LightningModule):
         self._errors.sum_over_processes(self)
         errors = relative_errors(self._errors, self._models)
         shown = {name: error for name, error in errors.items() if name.count('/') == 1}
-        self.log_dict(shown, prog_bar=True, logger=False, rank_zero_only=True)
+        self.log_dict(shown, prog_bar=True, logger=False, sync_dist=True)
         self._write(errors)
         self._throughput = Throughput()
 
