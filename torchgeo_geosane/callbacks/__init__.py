@@ -3,11 +3,13 @@
 from torchgeo_geosane.callbacks.bands import CheckBands
 from torchgeo_geosane.callbacks.batch_norm import ConditionBatchNorm
 from torchgeo_geosane.callbacks.candidates import SelectCandidates
+from torchgeo_geosane.callbacks.channels_last import ChannelsLast
 from torchgeo_geosane.callbacks.checkpointing import GradientCheckpointing
 from torchgeo_geosane.callbacks.mean_iou import MeanIoU
 from torchgeo_geosane.callbacks.segmentation_figure import SegmentationFigure
 
 __all__ = [
+    'ChannelsLast',
     'CheckBands',
     'ConditionBatchNorm',
     'GradientCheckpointing',
