@@ -1,6 +1,5 @@
 """Single runs: what they start from, what pairs them, what they leave behind."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,12 +20,6 @@ from torchgeo_geosane.stem import find_stems
 pytestmark = pytest.mark.filterwarnings('ignore')
 
 (STEM,) = find_stems('test_resnet')
-
-
-@pytest.fixture(autouse=True)
-def eyes() -> Iterator[None]:
-    yield
-    Eyes.close()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ try:
     from torchgeo.tasks.detection import BACKBONE_LAT_DIM_MAP
     from torchgeo.tasks.utils import extract_backbone
 except ImportError:  # TorchGeo 0.8 and 0.9
-    from torchgeo.trainers import BaseTask
+    from torchgeo.trainers import BaseTask  # type: ignore[attr-defined,unused-ignore]
     from torchgeo.trainers import InstanceSegmentationTask as InstanceSegmentation
     from torchgeo.trainers import ObjectDetectionTask as ObjectDetection
     from torchgeo.trainers.detection import (  # type: ignore[no-redef,unused-ignore]
