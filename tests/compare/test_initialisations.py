@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from torchgeo_geosane.compare.arithmetic import State, average
 from torchgeo_geosane.compare.initialisations import INITIALISATIONS
 from torchgeo_geosane.compare.material import Material, MergeOptions, SelectionOptions, Start
 from torchgeo_geosane.errors import ComparisonError, PromptError
+from torchgeo_geosane.foundry.sampling import KDE, MeanKDE
 from torchgeo_geosane.generate import generate, take_prompt
 from torchgeo_geosane.spec import Spec
 from torchgeo_geosane.stem import find_stems
@@ -94,6 +96,23 @@ def test_what_they_are(material: Material, prompts: tuple[str, ...]) -> None:
         assert found is not None
         assert all(torch.equal(found[key], tensor) for key, tensor in tensors.items()), name
     assert start('scratch', material) == Start()
+
+
+def test_around_several_prompts_and_around_the_first_alone(
+    material: Material, prompts: tuple[str, ...]
+) -> None:
+    spec = replace(material.spec, prompts=prompts[:2], sampler=MeanKDE(0.3))
+    alone = Spec('test_vit', 'sentinel2_all', prompts[:1], spec.foundry, KDE(0.3))
+    for name, expected in (('generated', spec), ('generated_one_prompt', alone)):
+        found = start(name, Material(spec)).tensors
+        assert found is not None
+        tensors = generate(expected).tensors
+        assert all(torch.equal(found[key], tensor) for key, tensor in tensors.items()), name
+    noisy = start('prompt_noise', Material(spec)).tensors
+    same = start('prompt_noise', Material(alone)).tensors
+    assert noisy is not None
+    assert same is not None
+    assert all(torch.equal(noisy[key], tensor) for key, tensor in same.items())
 
 
 def test_a_merge_starts_from_its_base(material: Material, prompts: tuple[str, ...]) -> None:

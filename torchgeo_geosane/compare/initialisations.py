@@ -10,7 +10,7 @@ from torchgeo_geosane.compare.arithmetic import State
 from torchgeo_geosane.compare.material import Material, Start
 from torchgeo_geosane.compare.pruning import prune
 from torchgeo_geosane.errors import ComparisonError
-from torchgeo_geosane.foundry.sampling import Reconstruct
+from torchgeo_geosane.foundry.sampling import KDE, Reconstruct
 from torchgeo_geosane.generate import generate, identify, take_prompt
 from torchgeo_geosane.spec import Spec
 
@@ -45,7 +45,8 @@ def _reconstruction(material: Material, seed: int) -> Start:
 
 def _prompt_noise(material: Material, seed: int) -> Start:
     prompt = _prompt_state(material.spec, material.spec.prompts[0], seed)
-    return Start(arithmetic.with_equal_noise(prompt, _generate(material, seed), seed))
+    around = generate(_around_one(material.spec, seed)).tensors
+    return Start(arithmetic.with_equal_noise(prompt, around, seed))
 
 
 def _weight_selection(material: Material, seed: int) -> Start:
@@ -91,6 +92,10 @@ def _generated(material: Material, seed: int) -> Start:
     return Start(_generate(material, seed))
 
 
+def _generated_one_prompt(material: Material, seed: int) -> Start:
+    return Start(generate(_around_one(material.spec, seed)).tensors)
+
+
 def _generated_best(material: Material, seed: int) -> Start:
     return _select(material, seed, keep=1)
 
@@ -130,6 +135,14 @@ def _of(spec: Spec, prompt: str, seed: int) -> Spec:
     return replace(spec, prompts=(prompt,), sampler=Reconstruct(), seed=seed)
 
 
+def _around_one(spec: Spec, seed: int) -> Spec:
+    """The spec with its first prompt alone; as it is where that is its only one."""
+    if len(spec.prompts) == 1:
+        return replace(spec, seed=seed)
+    bandwidth = getattr(spec.sampler, 'bandwidth', KDE().bandwidth)
+    return replace(spec, prompts=spec.prompts[:1], sampler=KDE(bandwidth), seed=seed)
+
+
 def _id_scratch(material: Material) -> str:
     return ''
 
@@ -140,6 +153,10 @@ def _id_prompt(material: Material) -> str:
 
 def _id_generated(material: Material) -> str:
     return identify(replace(material.spec, seed=0))
+
+
+def _id_around_one(material: Material) -> str:
+    return identify(_around_one(material.spec, 0))
 
 
 def _id_selected(material: Material) -> str:
@@ -168,7 +185,7 @@ INITIALISATIONS = {
         Initialisation('scratch', _scratch, _id_scratch),
         Initialisation('prompt', _prompt, _id_prompt),
         Initialisation('reconstruction', _reconstruction, _id_prompt),
-        Initialisation('prompt_noise', _prompt_noise, _id_generated),
+        Initialisation('prompt_noise', _prompt_noise, _id_around_one),
         Initialisation('weight_selection', _weight_selection, _id_larger),
         Initialisation('pruned', _pruned, _id_larger),
         Initialisation('distilled', _distilled, _id_distilled),
@@ -176,6 +193,7 @@ INITIALISATIONS = {
         Initialisation('ties', _ties, _id_merged),
         Initialisation('dare', _dare, _id_merged),
         Initialisation('generated', _generated, _id_generated),
+        Initialisation('generated_one_prompt', _generated_one_prompt, _id_around_one),
         Initialisation('generated_best', _generated_best, _id_selected),
         Initialisation('generated_average', _generated_average, _id_selected),
     )
