@@ -12,7 +12,7 @@ from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets import stack_samples
 
 from torchgeo_geosane.datamodules.few_shot import few_shot
-from torchgeo_geosane.datamodules.loading import GuardedLoader
+from torchgeo_geosane.datamodules.loading import GuardedLoader, reading_ahead
 from torchgeo_geosane.datamodules.parts import by_region, by_scene
 from torchgeo_geosane.datamodules.pipelines import BandScale, augmentation, normalisation
 from torchgeo_geosane.datamodules.windows import (
@@ -209,12 +209,9 @@ class ImageryDataModule(GeoDataModule):
             self._valid_attribute(f'{split}_dataset'),
             batch_size=self.batch_size,
             sampler=self._windows[split],
-            num_workers=self.num_workers,
             collate_fn=self.collate_fn,
             drop_last=split == 'train',
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=self.num_workers > 0,
-            prefetch_factor=4 if self.num_workers > 0 else None,
+            **reading_ahead(self.num_workers),
         )
 
 

@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
-from torch.utils.data import Subset
+from torch.utils.data import DataLoader, Subset
 from torchgeo.datamodules import NonGeoDataModule
 from torchgeo.datasets import NonGeoDataset
 from tqdm.auto import tqdm
 
 from torchgeo_geosane.datamodules.few_shot import check_fraction, few_shot
+from torchgeo_geosane.datamodules.loading import GuardedLoader, reading_ahead
 from torchgeo_geosane.datamodules.pipelines import (
     BandScale,
     augmentation,
@@ -128,6 +129,16 @@ class ImageDataModule(NonGeoDataModule):
             for step in steps:
                 image = step(image)
             yield image
+
+    def _dataloader_factory(self, split: str) -> DataLoader[dict[str, Tensor]]:
+        return GuardedLoader(
+            self._valid_attribute(f'{split}_dataset', 'dataset'),
+            batch_size=self._valid_attribute(f'{split}_batch_size', 'batch_size'),
+            shuffle=split == 'train',
+            drop_last=split == 'train',
+            collate_fn=self.collate_fn,
+            **reading_ahead(self.num_workers),
+        )
 
     def _training(self) -> Subset[dict[str, Tensor]]:
         data, indices = self._part('train')

@@ -3,9 +3,24 @@
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader
 
 from torchgeo_geosane.errors import DataError
+
+
+def reading_ahead(num_workers: int) -> dict[str, Any]:
+    """Options of a loader that keeps a device busy: pinned memory, workers that live on and read ahead.
+
+    Args:
+        num_workers: Worker processes.
+    """
+    return {
+        'num_workers': num_workers,
+        'pin_memory': torch.cuda.is_available(),
+        'persistent_workers': num_workers > 0,
+        'prefetch_factor': 4 if num_workers > 0 else None,
+    }
 
 
 class GuardedLoader(DataLoader[dict[str, Any]]):
