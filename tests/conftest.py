@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 from specs import MakeSpec
 
 from torchgeo_geosane import cache
@@ -20,6 +21,10 @@ from torchgeo_geosane.spec import Spec
 # most of their time waiting for each other.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 torch.set_num_threads(1)
+
+# No test asserts wall-clock times, and hypothesis would: machines are noisy, first calls are slow.
+settings.register_profile('no deadline', deadline=None)
+settings.load_profile('no deadline')
 
 
 @pytest.fixture(autouse=True)
