@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from torchgeo_geosane.architectures import TensorSpec
+from torchgeo_geosane.callbacks.candidates import average
 from torchgeo_geosane.compare.arithmetic import (
     State,
-    average,
     dare,
     select,
     ties,

@@ -7,7 +7,8 @@ from specs import MakeSpec
 
 from torchgeo_geosane.architectures import initialise, target_shapes
 from torchgeo_geosane.callbacks import SelectCandidates
-from torchgeo_geosane.compare.arithmetic import State, average
+from torchgeo_geosane.callbacks.candidates import average
+from torchgeo_geosane.compare.arithmetic import State
 from torchgeo_geosane.compare.initialisations import INITIALISATIONS
 from torchgeo_geosane.compare.material import Material, MergeOptions, SelectionOptions, Start
 from torchgeo_geosane.errors import ComparisonError, PromptError

@@ -126,11 +126,14 @@ class SelectCandidates(Callback):
 
 
 def average(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of state dicts of one architecture; counters are the first's."""
+    """The mean of state dicts of one architecture: a uniform soup (Wortsman et al. 2022, arXiv:2203.05482).
+
+    Results are new tensors of the first one's types; counters are the first one's.
+    """
     return {
         name: torch.stack([state[name].double() for state in states]).mean(0).to(first.dtype)
         if first.is_floating_point()
-        else first
+        else first.clone()
         for name, first in states[0].items()
     }
 

@@ -1,4 +1,4 @@
-"""Arithmetic on state dicts: averages, merges of task vectors, noise, selection of weights.
+"""Arithmetic on state dicts: merges of task vectors, noise, selection of weights.
 
 All state dicts of a call belong to one architecture (apart from ``select``'s). Results are new
 tensors of the first one's types; what is not floating-point is the first one's.
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from torchgeo_geosane.architectures import TensorSpec
+from torchgeo_geosane.callbacks.candidates import average
 from torchgeo_geosane.errors import ComparisonError
 
 State = dict[str, Tensor]
@@ -18,11 +19,6 @@ State = dict[str, Tensor]
 _STATISTICS = ('running_mean', 'running_var')
 # Task vectors of an average cancel but for rounding.
 _NO_MAJORITY = 1e-9
-
-
-def average(states: Sequence[State]) -> State:
-    """The mean of models: a uniform soup (Wortsman et al. 2022, arXiv:2203.05482)."""
-    return _combined(states, lambda tensors: torch.stack(tensors).mean(0))
 
 
 def ties(states: Sequence[State], base: State, density: float) -> State:
@@ -145,13 +141,4 @@ def _merged(states: Sequence[State], base: State, merge: Callable[[list[Tensor]]
             origin.double() + merge([state[name].double() - origin.double() for state in states])
         ).to(origin.dtype)
         for name, origin in base.items()
-    }
-
-
-def _combined(states: Sequence[State], combine: Callable[[list[Tensor]], Tensor]) -> State:
-    return {
-        name: combine([state[name].double() for state in states]).to(first.dtype)
-        if first.is_floating_point()
-        else first.clone()
-        for name, first in states[0].items()
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from torchgeo_geosane.architectures import target_shapes
 from torchgeo_geosane.callbacks import SelectCandidates
+from torchgeo_geosane.callbacks.candidates import average
 from torchgeo_geosane.compare import arithmetic
 from torchgeo_geosane.compare.arithmetic import State
 from torchgeo_geosane.compare.material import Material, Start
@@ -73,7 +74,7 @@ def _larger_state(material: Material, seed: int) -> State:
 
 
 def _soup(material: Material, seed: int) -> Start:
-    return Start(arithmetic.average(_models(material, seed)))
+    return Start(average(_models(material, seed)))
 
 
 def _ties(material: Material, seed: int) -> Start:
@@ -123,7 +124,7 @@ def _models(material: Material, seed: int) -> list[State]:
 
 def _base(material: Material, models: list[State], seed: int) -> State:
     base = material.merge.base
-    return arithmetic.average(models) if base is None else _prompt_state(material.spec, base, seed)
+    return average(models) if base is None else _prompt_state(material.spec, base, seed)
 
 
 def _prompt_state(spec: Spec, prompt: str, seed: int) -> State:
