@@ -27,7 +27,7 @@ _LETTERS = {'torchgeo': 'T', 'ukis': 'P', 'timm': 'I'}
 
 
 def names() -> str:
-    """Sensors by architectures: every name, with the kind of its default prompt."""
+    """Sensors by architectures: every name, with the kind of its default prompts."""
     cells = {(entry.enum, entry.spec.sensor): _letter(entry) for entry in catalogue()}
     rows = [
         [f'`{sensor.upper()}`', str(SENSORS[sensor].in_chans)]
@@ -38,14 +38,14 @@ def names() -> str:
 
 
 def weights() -> str:
-    """Every name with its bands' count, default prompt and what becomes of the stem."""
+    """Every name with its bands' count, default prompts and what becomes of the stem."""
     return _table(
-        ['name', 'bands', 'default prompt', 'stem'],
+        ['name', 'bands', 'default prompts', 'stem'],
         [
             [
                 f'`{entry.name}`',
                 str(entry.spec.target.in_chans),
-                f'`{entry.spec.prompts[0]}`',
+                '<br>'.join(f'`{prompt}`' for prompt in entry.spec.prompts),
                 'adapted' if _is_adapted(entry) else 'as the prompt’s',
             ]
             for entry in catalogue()
@@ -194,8 +194,10 @@ def _letter(entry: Entry) -> str:
 
 def _is_adapted(entry: Entry) -> bool:
     sensor = entry.spec.target
-    prompt = resolve_prompt(entry.spec.prompts[0], entry.spec.architecture, sensor, seed=0)
-    return not same_bands(prompt.bands, sensor.bands)
+    prompts = (
+        resolve_prompt(name, entry.spec.architecture, sensor, seed=0) for name in entry.spec.prompts
+    )
+    return any(not same_bands(prompt.bands, sensor.bands) for prompt in prompts)
 
 
 def _no_data(module: type[ImageDataModule]) -> str:

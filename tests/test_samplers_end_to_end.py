@@ -38,15 +38,17 @@ def foundry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def spec_of(foundry: Path, prompts: list[str], sampler: str) -> Spec:
+def spec_of(foundry: Path, prompts: list[str], sampler: str, sensor: str = 'sentinel2_all') -> Spec:
     query = '&'.join(f'prompt={prompt}' for prompt in prompts)
     return Spec.parse(
-        f'geosane://tf_efficientnet_b4?sensor=sentinel2_all&{query}&foundry={foundry}&sampler={sampler}'
+        f'geosane://tf_efficientnet_b4?sensor={sensor}&{query}&foundry={foundry}&sampler={sampler}'
     )
 
 
-def make(foundry: Path, prompts: list[str], sampler: str) -> Generated:
-    spec = spec_of(foundry, prompts, sampler)
+def make(
+    foundry: Path, prompts: list[str], sampler: str, sensor: str = 'sentinel2_all'
+) -> Generated:
+    spec = spec_of(foundry, prompts, sampler, sensor)
     return create(spec, [spec.seed])[0]
 
 
@@ -72,6 +74,15 @@ def test_prompts_of_four_and_of_six_bands(foundry: Path) -> None:
     assert mixed.provenance.coverage[STEM] == 'adapted'
     assert [len(record.bands) for record in mixed.provenance.prompts] == [6, 4]
     assert mixed.tensors[STEM].shape[1] == 13
+
+
+def test_a_stem_is_adapted_where_any_prompt_in_it_sees_other_bands(foundry: Path) -> None:
+    prompts = ['ukis:6b_l1c', 'ukis:4b_l1c']
+    mixed = make(foundry, prompts, 'kde_mean', 'sentinel2_6')
+    assert mixed.provenance.coverage[STEM] == 'adapted'
+    only_six = make(foundry, prompts, 'linear&fraction=0', 'sentinel2_6')
+    assert only_six.provenance.coverage[STEM] == 'generated'
+    assert make(foundry, SIX, 'kde_mean', 'sentinel2_6').provenance.coverage[STEM] == 'generated'
 
 
 def test_interpolation_ends_at_a_prompts_reconstruction(foundry: Path) -> None:

@@ -89,6 +89,26 @@ def test_the_shortest_url() -> None:
     assert Spec.parse(f'{URL}&bandwidth=-0').url == Spec.parse(f'{URL}&bandwidth=0').url
 
 
+PACKAGED = 'geosane://tf_efficientnet_b4?sensor=sentinel2_6'
+
+
+def test_around_several_prompts_the_default_is_their_average() -> None:
+    spec = Spec.parse(PACKAGED)
+    assert spec == Spec('tf_efficientnet_b4', 'sentinel2_6')
+    assert len(spec.prompts) == 4
+    assert spec.sampler == MeanKDE()
+    assert Spec.parse(f'{PACKAGED}&bandwidth=0.1').sampler == MeanKDE(0.1)
+    assert Spec.parse(f'{PACKAGED}&sampler=kde').sampler == KDE()
+    assert Spec.parse(f'{PACKAGED}&prompt=ukis:6b_l2a').sampler == KDE()
+    assert Spec.parse(f'{URL}&prompt=a&prompt=b').sampler == MeanKDE()
+
+
+@pytest.mark.parametrize(('sampler', 'count'), [('reconstruct', 1), ('linear', 2), ('kde', 4)])
+def test_default_prompts_are_as_many_as_the_sampler_takes(sampler: str, count: int) -> None:
+    spec = Spec.parse(f'{PACKAGED}&sampler={sampler}')
+    assert spec.prompts == Spec.parse(PACKAGED).prompts[:count]
+
+
 def test_a_path_of_any_spelling_survives(tmp_path: Path) -> None:
     path = f'file:{tmp_path}/a b&c=d+e%20#f?.pth'
     assert Spec.parse(Spec('resnet18', 'rgb', (path,)).url).prompts == (path,)
@@ -142,6 +162,7 @@ def test_the_key_tells_specs_and_what_they_stand_for_apart() -> None:
         (f'{URL}&bandwidth=inf', 'not inf'),
         (f'{URL}&bandwidth=1e300', 'not 1e\\+300'),
         (f'{URL}&fraction=0.5', "sampler 'kde' takes no fraction"),
+        (f'{PACKAGED}&fraction=0.5', "sampler 'kde_mean' takes no fraction"),
         (f'{URL}&sampler=kd', "unknown sampler 'kd': did you mean 'kde'"),
         (f'{URL}&sampler=linear', "'linear' takes 2 prompts, it was given 1"),
         (

@@ -83,14 +83,22 @@ class Candidate:
             else:
                 coverage[name] = 'initialised'
                 self._set(name, self._fresh[name])
+        # Other prompts' stems were brought to the first one's bands.
         in_prompt = self._prompts[0].bands
-        if not same_bands(in_prompt, self._bands):
+        if self._is_stem_adapted():
             for stem in self._stems:
                 if coverage[stem] != 'initialised':
                     coverage[stem] = 'adapted'
                     self._set(stem, adapt_stem(self.tensors[stem], in_prompt, self._bands))
         verify(self.tensors, self._target)
         return Generated(self.tensors, self._provenance(foundry, coverage))
+
+    def _is_stem_adapted(self) -> bool:
+        """Whether a prompt that has a share in the result sees other bands than the sensor's."""
+        return any(
+            share > 0 and not same_bands(prompt.bands, self._bands)
+            for prompt, share in zip(self._prompts, self.shares, strict=True)
+        )
 
     def _set(self, name: str, tensor: Tensor) -> None:
         """Store a copy that shares memory with nothing and is laid out as files want it."""

@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from torchgeo_geosane.architectures import check_architecture
 from torchgeo_geosane.errors import SpecError, did_you_mean
-from torchgeo_geosane.foundry.sampling import KDE, SAMPLERS, Sampler
-from torchgeo_geosane.prompts import default_prompt
+from torchgeo_geosane.foundry.sampling import KDE, SAMPLERS, MeanKDE, Sampler
+from torchgeo_geosane.prompts import default_prompts
 from torchgeo_geosane.sensors import Sensor, get_sensor
 
 SCHEME = 'geosane'
@@ -54,9 +54,10 @@ class Spec:
         architecture: A timm architecture, without a tag.
         sensor: Name of the sensor whose bands the stem takes, or some of them in an order of your
             own: ``'sentinel2_all[B4,B3,B2]'``.
-        prompts: Names of the prompts; several only for samplers that mix.
+        prompts: Names of the prompts; several only for samplers that mix. By default those for the
+            architecture and the sensor, as many as the sampler takes.
         foundry: ``embedded``, a Hub repository, or a path.
-        sampler: How latents are drawn.
+        sampler: How latents are drawn; by default ``KDE``, around several prompts ``MeanKDE``.
         precision: Of the foundry's matrix products.
         seed: Which of the many models; 0 … 2**63 - 1.
     """
@@ -65,12 +66,12 @@ class Spec:
     sensor: str
     prompts: tuple[str, ...] = ()
     foundry: str = 'embedded'
-    sampler: Sampler = dataclasses.field(default_factory=KDE)
+    sampler: Sampler = None  # type: ignore[assignment]  # Filled in: it depends on the prompts.
     precision: Precision = 'float32'
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check every field, and fill in the default prompt.
+        """Check every field, and fill in the default prompts and sampler.
 
         Raises:
             SpecError: If a field is malformed or unknown.
@@ -79,8 +80,11 @@ class Spec:
         # One spelling: 'sentinel2_all[b08]' is 'sentinel2_all[B8]'.
         object.__setattr__(self, 'sensor', get_sensor(self.sensor).name)
         if not self.prompts:
-            prompts = (default_prompt(self.architecture, self.sensor),)
-            object.__setattr__(self, 'prompts', prompts)
+            prompts = default_prompts(self.architecture, self.sensor)
+            most = _PROMPTS.get(self.sampler.name) if self.sampler else None
+            object.__setattr__(self, 'prompts', prompts[:most])
+        if self.sampler is None:
+            object.__setattr__(self, 'sampler', MeanKDE() if len(self.prompts) > 1 else KDE())
         if self.precision not in get_args(Precision):
             raise SpecError(
                 f'unknown precision {self.precision!r}'
@@ -129,15 +133,19 @@ class Spec:
         values = _parameters(url, parts.query)
         if 'sensor' not in values:
             raise SpecError(f'{url!r} names no sensor: add ?sensor=…, e.g. ?sensor=sentinel2_all')
-        return cls(
+        name = values.get('sampler', [None])[0]
+        spec = cls(
             architecture=parts.netloc,
             sensor=values['sensor'][0],
             prompts=tuple(values.get('prompt', ())),
             foundry=values.get('foundry', ['embedded'])[0],
-            sampler=_parse_sampler(values),
+            sampler=cast('Sampler', name and _parse_sampler(name, values)),
             precision=cast('Precision', values.get('precision', ['float32'])[0]),
             seed=_parse_seed(values.get('seed', ['0'])[0]),
         )
+        if name is not None:
+            return spec
+        return dataclasses.replace(spec, sampler=_parse_sampler(spec.sampler.name, values))
 
     @property
     def url(self) -> str:
@@ -200,8 +208,7 @@ def _parse_seed(text: str) -> int:
     return int(text)
 
 
-def _parse_sampler(values: dict[str, list[str]]) -> Sampler:
-    name = values.get('sampler', [KDE.name])[0]
+def _parse_sampler(name: str, values: dict[str, list[str]]) -> Sampler:
     if name not in SAMPLERS:
         raise SpecError(f'unknown sampler {name!r}' + did_you_mean(name, SAMPLERS))
     numbers = {}

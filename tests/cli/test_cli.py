@@ -50,7 +50,8 @@ def test_list(capsys: Capture) -> None:
     rows = [line.split() for line in lines[2:]]
     assert [row[0] for row in rows] == [entry.name for entry in catalogue()]
     row = next(row for row in rows if row[0] == 'GeoSANE_EfficientNetB4_Weights.SENTINEL2_ALL')
-    assert row[1:] == ['sentinel2_all', '13', 'ukis:6b_l1c', 'no']
+    prompts = [f'ukis:{name}' for name in ('6b_l1c,', '6b_l2a,', '4b_l1c,', '4b_l2a')]
+    assert row[1:] == ['sentinel2_all', '13', *prompts, 'no']
 
 
 def test_list_sees_the_cache(

@@ -33,7 +33,7 @@ def test_lacks_only_what_the_unet_has_not(name: str) -> None:
         'bn2.running_var',
     }
     assert all(source.shape(n) == target[n].shape for n in source.names())
-    assert all(source.dtype(n) == torch.float32 for n in source.names())
+    assert all(source.dtype(n) == torch.float16 for n in source.names())
     assert prompt.licence == 'Apache-2.0'
 
 

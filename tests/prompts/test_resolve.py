@@ -7,7 +7,7 @@ import torch
 from torchgeo_geosane.architectures import TensorSpec, initialise
 from torchgeo_geosane.errors import ArchitectureError, PromptError
 from torchgeo_geosane.foundry.source import StateDictSource
-from torchgeo_geosane.prompts import check_fits, default_prompt, list_prompts, resolve_prompt
+from torchgeo_geosane.prompts import check_fits, default_prompts, list_prompts, resolve_prompt
 from torchgeo_geosane.prompts.defaults import _TORCHGEO
 from torchgeo_geosane.sensors import SENSORS, get_sensor
 
@@ -29,15 +29,15 @@ def test_random_is_the_seeded_initialisation_and_says_so() -> None:
 @pytest.mark.parametrize('architecture', _TORCHGEO)
 @pytest.mark.parametrize('sensor', SENSORS)
 def test_every_default_can_be_resolved(architecture: str, sensor: str) -> None:
-    prompt = resolve_prompt(
-        default_prompt(architecture, sensor), architecture, SENSORS[sensor], seed=0
-    )
-    assert prompt.architecture == architecture
-    kind = prompt.name.partition(':')[0]
-    if kind == 'torchgeo' and architecture != 'resnet152':
-        # TorchGeo's weights are a default only where every band of the sensor is among theirs.
-        spare = [band for band in SENSORS[sensor].bands if not any(map(band.is_same, prompt.bands))]
-        assert not spare or sensor == 'rgb'
+    for name in default_prompts(architecture, sensor):
+        prompt = resolve_prompt(name, architecture, SENSORS[sensor], seed=0)
+        assert prompt.architecture == architecture
+        kind = prompt.name.partition(':')[0]
+        if kind == 'torchgeo' and architecture != 'resnet152':
+            # TorchGeo's weights are a default only where every band of the sensor is among theirs.
+            bands = SENSORS[sensor].bands
+            spare = [band for band in bands if not any(map(band.is_same, prompt.bands))]
+            assert not spare or sensor == 'rgb'
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,19 @@ def test_every_default_can_be_resolved(architecture: str, sensor: str) -> None:
         ('resnet50', 'sentinel1_grd', 'torchgeo:ResNet50_Weights.SENTINEL1_ALL_MOCO'),
         ('resnet152', 'sentinel2_all', 'torchgeo:ResNet152_Weights.SENTINEL2_SI_MS_SATLAS'),
         ('vit_base_patch16_224', 'sentinel1_grd', 'torchgeo:ViTBase16_Weights.SENTINEL1_GRD_MAE'),
-        ('tf_efficientnet_b4', 'rgb', 'ukis:6b_l1c'),
         ('tf_efficientnet_b4', 'sentinel1_grd', 'timm:tf_efficientnet_b4'),
         ('convnext_tiny', 'sentinel2_all', 'timm:convnext_tiny'),
     ],
 )
 def test_defaults(architecture: str, sensor: str, name: str) -> None:
-    assert default_prompt(architecture, sensor) == name
+    assert default_prompts(architecture, sensor) == (name,)
+
+
+def test_defaults_are_all_the_packaged_encoders_that_there_are() -> None:
+    defaults = default_prompts('tf_efficientnet_b4', 'rgb')
+    assert len(defaults) == 4
+    assert set(defaults) == {n for n in list_prompts('tf_efficientnet_b4') if n.startswith('ukis')}
+    assert defaults[0] == 'ukis:6b_l1c', 'its bands are the stem’s'
 
 
 def test_list_prompts_can_all_be_resolved() -> None:

@@ -1,7 +1,7 @@
 """Prompts: state dicts of the wanted architecture around which new weights are sampled."""
 
 from torchgeo_geosane.prompts.base import Prompt, check_fits
-from torchgeo_geosane.prompts.defaults import default_prompt
+from torchgeo_geosane.prompts.defaults import default_prompts
 from torchgeo_geosane.prompts.resolve import list_prompts, resolve_prompt
 
-__all__ = ['Prompt', 'check_fits', 'default_prompt', 'list_prompts', 'resolve_prompt']
+__all__ = ['Prompt', 'check_fits', 'default_prompts', 'list_prompts', 'resolve_prompt']

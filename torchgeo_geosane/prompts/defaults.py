@@ -1,4 +1,4 @@
-"""Which prompt is taken where none is named, as data."""
+"""Which prompts are taken where none is named, as data."""
 
 from torchgeo_geosane.sensors import whole_name
 
@@ -49,12 +49,14 @@ _TORCHGEO: dict[str, tuple[str, dict[str, str]]] = {
     'vit_huge_patch14_224': ('ViTHuge14_Weights', _MAE),
 }
 
-_PACKAGED = {'tf_efficientnet_b4': 'ukis:6b_l1c'}
+# All there are: weights drawn around several are better to finetune from than around one (measured,
+# see the documentation). The first one's bands are the stem's.
+_PACKAGED = {'tf_efficientnet_b4': ('ukis:6b_l1c', 'ukis:6b_l2a', 'ukis:4b_l1c', 'ukis:4b_l2a')}
 _RADAR = {'sentinel1_grd'}
 
 
-def default_prompt(architecture: str, sensor_name: str) -> str:
-    """The prompt for an architecture and a sensor where none is named.
+def default_prompts(architecture: str, sensor_name: str) -> tuple[str, ...]:
+    """The prompts for an architecture and a sensor where none is named.
 
     Args:
         architecture: A timm architecture.
@@ -62,13 +64,13 @@ def default_prompt(architecture: str, sensor_name: str) -> str:
             images such as ``'sentinel2_all*2'`` count as their sensor.
 
     Returns:
-        TorchGeo's remote-sensing weights where they exist, then a packaged encoder, then timm's
-        default weights.
+        TorchGeo's remote-sensing weights where they exist, then the packaged encoders, then
+        timm's default weights.
     """
     sensor_name = whole_name(sensor_name)
     enum, members = _TORCHGEO.get(architecture, ('', {}))
     if sensor_name in members:
-        return f'torchgeo:{enum}.{members[sensor_name]}'
+        return (f'torchgeo:{enum}.{members[sensor_name]}',)
     if architecture in _PACKAGED and sensor_name not in _RADAR:
         return _PACKAGED[architecture]
-    return f'timm:{architecture}'
+    return (f'timm:{architecture}',)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torchgeo_geosane.architectures import target_shapes
 from torchgeo_geosane.errors import PromptError, TokenError, did_you_mean
-from torchgeo_geosane.foundry.source import StateDictSource, TensorSource
+from torchgeo_geosane.foundry.source import RenamedSource, TensorSource
 from torchgeo_geosane.prompts.base import Prompt
 from torchgeo_geosane.prompts.onnx_file import open_onnx
 from torchgeo_geosane.sensors import get_sensor
@@ -73,9 +73,7 @@ def _load(name: str) -> TensorSource:
     # Both list their modules in the order of the forward pass; ONNX has no batch counters, and
     # the U-Net no conv_head and bn2, which come last.
     keys = [key for key in target if not key.endswith('num_batches_tracked')]
-    return StateDictSource(
-        {key: stored.read(tensor).float() for key, tensor in zip(keys, encoder, strict=False)}
-    )
+    return RenamedSource(stored, dict(zip(keys, encoder, strict=False)))
 
 
 def _verified(name: str) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torchgeo_geosane.errors import SpecError, did_you_mean
-from torchgeo_geosane.prompts import default_prompt
+from torchgeo_geosane.prompts import default_prompts
 from torchgeo_geosane.sensors import SENSORS
 from torchgeo_geosane.spec import SCHEME, Spec
 
@@ -55,9 +55,9 @@ def catalogue() -> Iterator[Entry]:
     """All entries, by architecture and sensor."""
     for title, architecture in ARCHITECTURES.items():
         for sensor in SENSORS:
-            prompt = default_prompt(architecture, sensor)
-            if sensor in _COLOUR or not prompt.startswith('timm:'):
-                spec = Spec(architecture, sensor, prompts=(prompt,))
+            first = default_prompts(architecture, sensor)[0]
+            if sensor in _COLOUR or not first.startswith('timm:'):
+                spec = Spec(architecture, sensor)
                 yield Entry(f'GeoSANE_{title}_Weights', sensor.upper(), spec)
 
 

@@ -6,7 +6,7 @@ so this is the only file that touches them.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import Any, cast
 
 import timm
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from torchvision.models._api import Weights, WeightsEnum
 from torchvision.transforms import v2
 
 from torchgeo_geosane.errors import ArchitectureError
-from torchgeo_geosane.foundry.sampling import KDE, Sampler
+from torchgeo_geosane.foundry.sampling import Sampler
 from torchgeo_geosane.generate import generate
 from torchgeo_geosane.prompts import resolve_prompt
 from torchgeo_geosane.providers import timm as timm_door
@@ -118,9 +118,9 @@ def weights(
         sensor: A sensor's name, or a dataset's list of bands, e.g. ``EuroSAT.all_band_names``.
         bands: Some of the sensor's bands, in the order of the data.
         seed: Which of the many models.
-        prompt: One prompt or several; by default the one for architecture and sensor.
+        prompt: One prompt or several; by default those for architecture and sensor.
         foundry: ``'embedded'``, a Hub repository, or a path.
-        sampler: How latents are drawn; ``KDE()`` by default.
+        sampler: How latents are drawn; by default ``KDE()``, around several prompts ``MeanKDE()``.
         precision: Of the foundry's matrix products.
 
     Returns:
@@ -139,7 +139,7 @@ def weights(
         chosen.name,
         (prompt,) if isinstance(prompt, str) else tuple(prompt),
         foundry,
-        sampler or KDE(),
+        cast('Sampler', sampler),
         precision,
         seed,
     )
@@ -230,7 +230,7 @@ def _weights(spec: Spec) -> Weights:
             'foundry': spec.foundry,
             'prompt': ', '.join(prompt.name for prompt in prompts),
             'prompt_sensor': ', '.join(prompt.sensor for prompt in prompts),
-            'stem_adapted': not same_bands(prompts[0].bands, sensor.bands),
+            'stem_adapted': any(not same_bands(prompt.bands, sensor.bands) for prompt in prompts),
             'license': ', '.join(dict.fromkeys(prompt.licence for prompt in prompts)),
             'dataset': 'weights of trained models',
             'publication': PAPER,
