@@ -1,6 +1,8 @@
 """Which runs are still to be done, and doing them: in this process, or in several at once."""
 
 import logging
+import os
+import threading
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import torch
@@ -99,13 +101,13 @@ def run_in_processes(
     """Run in long-lived processes, which share the cores.
 
     A process that dies (the kernel kills what needs too much memory) takes the runs with it that
-    were running; the others go on in new processes.
+    were running; the others go on in new processes. All end where this one ends, however it does.
     """
     # What torch would take here: all cores, or as many as OMP_NUM_THREADS says.
     threads = max(1, torch.get_num_threads() // jobs)
     waiting = list(reversed(keys))
     while waiting:
-        pool = ProcessPoolExecutor(jobs, get_context('spawn'), torch.set_num_threads, (threads,))
+        pool = ProcessPoolExecutor(jobs, get_context('spawn'), _begin, (threads,))
         running: dict[Future[Outcome], RunKey] = {}
         try:
             while waiting or running:
@@ -122,6 +124,20 @@ def run_in_processes(
                 yield Outcome(key, error='its process died: was there enough memory?')
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _begin(threads: int) -> None:
+    """Prepare a process: it has its share of the cores, and does not outlive its parent."""
+    torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as the one that started it has: else it would wait for work forever."""
+    parent = parent_process()
+    assert parent is not None, 'a process of the pool has a parent'
+    parent.join()
+    os._exit(1)
 
 
 @contextmanager
