@@ -113,6 +113,16 @@ def create(
     return [candidate.finish(foundry) for candidate in candidates]
 
 
+def identify_prompt(spec: Spec) -> str:
+    """What determines :func:`take_prompt`'s result, as text; no foundry has a part in it.
+
+    Raises:
+        GeoSANEError: If the spec names a prompt that does not exist.
+    """
+    prompt = _resolve(spec)[0]
+    return f'{prompt.name} {prompt.fingerprint} as {spec.architecture} for {spec.sensor}'
+
+
 def take_prompt(spec: Spec) -> dict[str, Tensor]:
     """The first prompt itself, in the sensor's bands: what generated weights are compared with.
 

@@ -9,9 +9,11 @@ import pytest
 
 from torchgeo_geosane.compare.compare import compare
 from torchgeo_geosane.compare.config import ComparisonConfig
+from torchgeo_geosane.compare.initialisations import INITIALISATIONS
 from torchgeo_geosane.compare.material import MergeOptions
 from torchgeo_geosane.compare.record import RunKey, RunRecord, read_record, write_record
 from torchgeo_geosane.errors import CacheError, GeoSANEError
+from torchgeo_geosane.spec import Spec
 
 
 def test_all_runs_seed_by_seed(config: ComparisonConfig) -> None:
@@ -57,6 +59,20 @@ def test_another_configuration_is_another_run(
     other_seed = config.weights.replace('bandwidth=0.2', 'bandwidth=0.3')
     compare(replace(longer, weights=other_seed), tmp_path, jobs=0)
     assert quick[8:] == [RunKey('generated', 0), RunKey('generated', 1)]
+
+
+def test_another_foundry_concerns_only_what_it_makes(
+    config: ComparisonConfig, foundries: dict[str, str]
+) -> None:
+    one, other = (
+        replace(config, weights=replace(Spec.parse(config.weights), foundry=foundries[kind]).url)
+        for kind in ('dense', 'matrices')
+    )
+    changed = {
+        name for name in INITIALISATIONS if one.configuration(name) != other.configuration(name)
+    }
+    drawn = {name for name in INITIALISATIONS if name.startswith('generated')}
+    assert changed == drawn | {'reconstruction', 'prompt_noise'}
 
 
 def test_a_damaged_record_is_named(config: ComparisonConfig, tmp_path: Path) -> None:

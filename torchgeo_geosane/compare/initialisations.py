@@ -12,7 +12,7 @@ from torchgeo_geosane.compare.material import Material, Start
 from torchgeo_geosane.compare.pruning import prune
 from torchgeo_geosane.errors import ComparisonError
 from torchgeo_geosane.foundry.sampling import KDE, Reconstruct
-from torchgeo_geosane.generate import generate, identify, take_prompt
+from torchgeo_geosane.generate import generate, identify, identify_prompt, take_prompt
 from torchgeo_geosane.spec import Spec
 
 
@@ -149,6 +149,10 @@ def _id_scratch(material: Material) -> str:
 
 
 def _id_prompt(material: Material) -> str:
+    return identify_prompt(_of(material.spec, material.spec.prompts[0], 0))
+
+
+def _id_reconstruction(material: Material) -> str:
     return identify(_of(material.spec, material.spec.prompts[0], 0))
 
 
@@ -166,13 +170,13 @@ def _id_selected(material: Material) -> str:
 
 def _id_merged(material: Material) -> str:
     names = [*(material.merge.prompts or material.spec.prompts), material.merge.base]
-    keys = [identify(_of(material.spec, name, 0)) for name in names if name]
+    keys = [identify_prompt(_of(material.spec, name, 0)) for name in names if name]
     return f'{keys} {material.merge}'
 
 
 def _id_larger(material: Material) -> str:
     larger = material.larger
-    key = '' if larger is None else identify(_of(larger, larger.prompts[0], 0))
+    key = '' if larger is None else identify_prompt(larger)
     return f'{key} {material.spec.sensor}'
 
 
@@ -185,7 +189,7 @@ INITIALISATIONS = {
     for each in (
         Initialisation('scratch', _scratch, _id_scratch),
         Initialisation('prompt', _prompt, _id_prompt),
-        Initialisation('reconstruction', _reconstruction, _id_prompt),
+        Initialisation('reconstruction', _reconstruction, _id_reconstruction),
         Initialisation('prompt_noise', _prompt_noise, _id_around_one),
         Initialisation('weight_selection', _weight_selection, _id_larger),
         Initialisation('pruned', _pruned, _id_larger),
