@@ -1,9 +1,10 @@
 """The documentation's tables, made from the code, as Markdown.
 
-``python docs/tables.py`` writes the table of names into README.md; the site makes the others when
-it is built.
+``python docs/tables.py`` writes the tables of names and of starts into README.md; the site makes the
+others when it is built.
 """
 
+import csv
 import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
@@ -11,6 +12,9 @@ from pathlib import Path
 
 from torchgeo_geosane import datamodules as modules
 from torchgeo_geosane import datasets as imagery
+from torchgeo_geosane.compare.record import RunRecord
+from torchgeo_geosane.compare.results import Results
+from torchgeo_geosane.compare.verdict import format_difference, format_estimate
 from torchgeo_geosane.datamodules.chips import ChipDataModule
 from torchgeo_geosane.datamodules.images import ImageDataModule
 from torchgeo_geosane.datasets.chips import DB, LINEAR, ChipDataset
@@ -21,7 +25,22 @@ from torchgeo_geosane.sensors import SENSORS
 from torchgeo_geosane.stem import same_bands
 
 README = Path(__file__).parents[1] / 'README.md'
-BEGIN, END = '<!-- names: python docs/tables.py -->', '<!-- /names -->'
+MEASURED = Path(__file__).parent / 'benchmarks'
+
+_SCENES = {'Landsat-7': 'landsat7', 'Sentinel-2': 'sentinel2_landuse'}
+_STARTS = {
+    'scratch': 'from scratch',
+    'prompt': 'the prompt',
+    'reconstruction': 'the prompt, encoded and decoded',
+    'prompt_noise': 'the prompt plus equal white noise',
+    'soup': 'plain average of four prompts',
+    'ties': 'TIES merge of the four',
+    'dare': 'DARE merge of the four',
+    'generated_one_prompt': '**generated** around the prompt',
+    'generated': '**generated** around the four',
+    'generated_best': 'best of four **generated** around the four',
+    'generated_average': 'average of the best two of these',
+}
 
 _LETTERS = {'torchgeo': 'T', 'ukis': 'P', 'timm': 'I'}
 
@@ -35,6 +54,43 @@ def names() -> str:
         for sensor in SENSORS
     ]
     return _table(['', 'bands', *ARCHITECTURES], rows)
+
+
+def starts() -> str:
+    """What each start is worth on both scenes, from the runs that ``benchmarks/compare.py`` left."""
+    results = {scene: _results(name) for scene, name in _SCENES.items()}
+    header = [title for scene in results for title in (scene, 'minus the prompt')]
+    return _table(
+        ['start', *header],
+        [
+            [title, *(cell for found in results.values() for cell in _worth(found, start))]
+            for start, title in _STARTS.items()
+        ],
+    )
+
+
+def _results(name: str) -> Results:
+    with (MEASURED / f'compare_{name}.csv').open() as file:
+        records = [
+            RunRecord(
+                row['initialisation'],
+                int(row['seed']),
+                metrics={'test_mIoU': float(row['test_mIoU'])},
+            )
+            for row in csv.DictReader(file)
+        ]
+    return Results.of(records, 'test_mIoU')
+
+
+def _worth(results: Results, start: str) -> tuple[str, str]:
+    """A start's mean with its interval, and the paired difference to the prompt."""
+    (setting,) = results.settings
+    mean = results.mean(setting, start)
+    comparison = results.find(setting, start, 'prompt')
+    difference = '' if comparison is None else format_difference(comparison)
+    if comparison is not None and comparison.outcome in {'better', 'worse'}:
+        difference = f'**{difference}**'
+    return format_estimate(mean.mean, mean.low, mean.high), difference
 
 
 def weights() -> str:
@@ -182,9 +238,13 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def updated_readme(text: str) -> str:
-    """README.md with the table of names as the code has it now."""
-    before, rest = text.split(BEGIN)
-    return f'{before}{BEGIN}\n\n{names()}\n{END}{rest.split(END)[1]}'
+    """README.md with its tables as code and measurements have them now."""
+    for table in (names, starts):
+        name = table.__name__
+        begin, end = f'<!-- {name}: python docs/tables.py -->', f'<!-- /{name} -->'
+        before, rest = text.split(begin)
+        text = f'{before}{begin}\n\n{table()}\n{end}{rest.split(end)[1]}'
+    return text
 
 
 def _letter(entry: Entry) -> str:

@@ -1,0 +1,103 @@
+"""Does a larger foundry learn more than the best linear code? Same collection, same steps.
+
+    pip install -e ".[collection]"
+    python benchmarks/foundry_size.py
+
+Trains foundries of several sizes with a latent that cannot hold a token (128 of 225 numbers), where
+there is something to learn: from the linear start, and from random weights. Trainings that ``output``
+has are not repeated. Writes docs/benchmarks/foundry_size.md.
+"""
+
+import csv
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+from measure import machine
+
+from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
+from torchgeo_geosane.foundry.config import FoundryConfig
+from torchgeo_geosane.foundry.foundry import EMBEDDED
+from torchgeo_geosane.training import CollectionConfig, OptimisationConfig, train_foundry
+
+ROOT = Path(__file__).parents[1]
+OUT = ROOT / 'docs' / 'benchmarks' / 'foundry_size.md'
+OUTPUT = ROOT / 'output' / 'foundry_size'
+LATENT = 128
+ERRORS = ('relative_error/trained', 'relative_error/held_out')
+
+
+@dataclass(frozen=True)
+class Size:
+    """A foundry's size and how its training begins and goes on."""
+
+    d_model: int
+    num_layers: int
+    learning_rate: float
+    linear_start: bool = True
+
+    @property
+    def name(self) -> str:
+        """A folder's name."""
+        start = 'linear' if self.linear_start else 'random'
+        return f'd{self.d_model}_layers{self.num_layers}_{start}'
+
+
+SIZES = (
+    Size(256, 3, 5e-4),
+    Size(512, 6, 2e-4),
+    Size(256, 3, 5e-4, linear_start=False),
+)
+
+
+def main() -> None:
+    recipe = yaml.safe_load((EMBEDDED.parent / 'train.yaml').read_text())
+    collection = CollectionConfig(**recipe['collection'])
+    optimisation = replace(
+        # Reconstruction alone: all steps go where the errors are measured.
+        OptimisationConfig(**recipe['optimisation'] | {'steps': 200, 'gamma': 0.0, 'noise': 0.02}),
+        log_every=50,
+    )
+    lines = [
+        '| d_model | layers | parameters | start | trained: start → end | held out: start → end |',
+        '|---|---|---|---|---|---|',
+    ]
+    for size in SIZES:
+        foundry = FoundryConfig(
+            **recipe['foundry']
+            | {'d_model': size.d_model, 'num_layers': size.num_layers, 'latent_dim': LATENT}
+        )
+        folder = OUTPUT / size.name
+        if not (folder / 'foundry.safetensors').exists():
+            options = replace(
+                optimisation, learning_rate=size.learning_rate, linear_start=size.linear_start
+            )
+            train_foundry(foundry, collection, options, folder)
+        lines.append(_row(size, foundry, folder))
+    bound = math.sqrt(1 - LATENT / recipe['foundry']['token_size'])
+    note = (
+        f'{optimisation.steps} steps of {optimisation.batch_size} windows, latent {LATENT} of '
+        f'{recipe["foundry"]["token_size"]}; of white tokens a linear code would lose {bound:.3f}.'
+    )
+    origin = f'{machine()} Regenerate: `python benchmarks/foundry_size.py`.'
+    OUT.write_text('\n\n'.join([origin, note, '\n'.join(lines)]) + '\n')
+    print(OUT.read_text())
+
+
+def _row(size: Size, foundry: FoundryConfig, folder: Path) -> str:
+    with (folder / 'training.csv').open() as file:
+        validations = [row for row in csv.DictReader(file) if row[ERRORS[0]]]
+    spans = [
+        f'{float(validations[0][error]):.3f} → {float(validations[-1][error]):.3f}'
+        for error in ERRORS
+    ]
+    model = WeightAutoencoder(replace(foundry, projection_dim=0))
+    millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    start = 'linear' if size.linear_start else 'random'
+    cells = [size.d_model, size.num_layers, f'{millions:.1f} M', start, *spans]
+    return f'| {" | ".join(map(str, cells))} |'
+
+
+if __name__ == '__main__':
+    main()
