@@ -1,11 +1,11 @@
-"""Folders; files are tested by what writes them."""
+"""Folders; of files what their writers do not test."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from torchgeo_geosane.atomic import replacing_folder
+from torchgeo_geosane.atomic import replacing, replacing_folder
 from torchgeo_geosane.errors import CacheError
 
 FILES = ('a', 'b')
@@ -115,3 +115,12 @@ def test_a_link_stays_a_link(path: Path, tmp_path: Path) -> None:
     write(link, '2')
     assert link.is_symlink()
     assert content(path) == {'a': '2', 'b': '2'}
+
+
+def test_a_full_disk_is_named_where_torch_does_not(path: Path) -> None:
+    with (
+        pytest.raises(CacheError, match=r'unexpected pos 64 vs 0 \(is the disk full\?\)'),
+        replacing(path),
+    ):
+        raise RuntimeError('[enforce fail at inline_container.cc] . unexpected pos 64 vs 0')
+    assert list(path.parent.iterdir()) == []

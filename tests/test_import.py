@@ -71,7 +71,7 @@ def test_public_names() -> None:
 _FLOORS: list[set[str]] = [
     {'foundry'},
     {'errors'},
-    {'sensors', 'architectures', 'atomic'},
+    {'sensors', 'architectures', 'atomic', 'pages'},
     {'stem', 'transforms'},
     {'prompts'},
     {'spec'},

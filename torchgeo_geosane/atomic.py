@@ -36,9 +36,10 @@ def replacing(path: Path) -> Iterator[Path]:
         with provisional.open('rb') as file:
             os.fsync(file.fileno())
         provisional.replace(path)
-    # torch.save reports a full disk as a RuntimeError.
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise CacheError(f'cannot write {path}: {error}') from error
+        # torch.save reports a full disk as a RuntimeError, in words that do not say so.
+        guess = ' (is the disk full?)' if isinstance(error, RuntimeError) else ''
+        raise CacheError(f'cannot write {path}: {error}{guess}') from error
     finally:
         with suppress(OSError):
             provisional.unlink()

@@ -1,3 +1,5 @@
+"""Which candidate is chosen, from what, and what becomes of the choice."""
+
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,73 +9,19 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from chips import Chips, ChipsDataModule, TrainingOnly, trainer
-from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from chips import ChipsDataModule, TrainingOnly, trainer
+from lightning.pytorch import seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
+from selecting import Start, classification, equal, fit, without_head
 from specs import MakeSpec
-from torch import Tensor
 from torchgeo.main import main as torchgeo_main
-from torchgeo.trainers import (
-    ChangeDetectionTask,
-    ClassificationTask,
-    PixelwiseRegressionTask,
-    RegressionTask,
-    SemanticSegmentationTask,
-    SimCLRTask,
-)
+from torchgeo.trainers import RegressionTask
 
 from torchgeo_geosane import Generated, Spec, generate
 from torchgeo_geosane.callbacks import ConditionBatchNorm, SelectCandidates, candidates
 from torchgeo_geosane.callbacks.candidates import FILE, average
-from torchgeo_geosane.errors import ArchitectureError, DataError, SpecError
 from torchgeo_geosane.generate import create
 from torchgeo_geosane.providers.catalog import timm_name
-
-
-class Start(Callback):
-    """Keeps the state before the first step, and the first batch."""
-
-    def __init__(self) -> None:
-        self.state: dict[str, Tensor] = {}
-
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        if not self.state:
-            tensors = pl_module.state_dict().items()
-            self.state = {name: tensor.detach().clone() for name, tensor in tensors}
-            self.image = batch['image'].clone()
-            self.training = all(module.training for module in pl_module.modules())
-
-
-def classification(weights: Any, model: str = 'test_resnet', **kwargs: Any) -> ClassificationTask:
-    settings = {'in_channels': 6, 'num_classes': 2, **kwargs}
-    return ClassificationTask(model, weights, **settings)
-
-
-def weighted(task: Any, weights: str) -> LightningModule:
-    """As if the task had started from these weights."""
-    task.weights = weights
-    return task
-
-
-def without_head(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The backbone's part of a classification task's state."""
-    named = {name.removeprefix('model.'): tensor for name, tensor in state.items()}
-    return {
-        name: tensor for name, tensor in named.items() if name.partition('.')[0] not in 'fc head'
-    }
-
-
-def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    return one.keys() <= other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-def fit(folder: Path, callback: SelectCandidates, task: LightningModule, **data: Any) -> Start:
-    start = Start()
-    seed_everything(0, verbose=False)  # Which images are drawn.
-    trainer(folder, callback, start).fit(task, datamodule=ChipsDataModule(**data))
-    return start
 
 
 @pytest.fixture
@@ -227,105 +175,6 @@ def test_the_choice_travels_with_the_checkpoint(
     assert again.choice == callback.choice
 
 
-@pytest.mark.parametrize(
-    ('kind', 'settings', 'measure'),
-    [
-        ('label', {'task': 'binary', 'num_classes': None, 'loss': 'bce'}, 'balanced accuracy'),
-        (
-            'labels',
-            {'task': 'multilabel', 'num_classes': None, 'num_labels': 2, 'loss': 'bce'},
-            'mean average precision',
-        ),
-    ],
-)
-def test_labels_of_other_kinds(
-    kind: str, settings: dict[str, Any], measure: str, tmp_path: Path, make_spec: MakeSpec
-) -> None:
-    callback, task = SelectCandidates(2), classification(make_spec().url, **settings)
-    fit(tmp_path, callback, task, target=kind, length=64)
-    assert callback.choice is not None
-    assert callback.choice.measure == measure
-    assert callback.choice.candidates[0].score > 0.7
-
-
-def test_regression(tmp_path: Path, make_spec: MakeSpec) -> None:
-    callback = SelectCandidates(2, probe='linear')
-    task = RegressionTask('test_resnet', weights=make_spec().url, in_channels=6)
-    fit(tmp_path, callback, task, target='value', length=64)
-    assert callback.choice is not None
-    assert callback.choice.measure == 'R2'
-    assert 0.5 < callback.choice.candidates[0].score <= 1
-
-
-@pytest.mark.parametrize(
-    ('task_class', 'architecture', 'name'),
-    [
-        (SemanticSegmentationTask, 'test_convnext', 'model.stages_3.blocks.0.conv_dw.weight'),
-        (PixelwiseRegressionTask, 'resnet18', 'layer4.1.conv2.weight'),
-    ],
-)
-def test_maps(
-    task_class: Any, architecture: str, name: str, tmp_path: Path, make_spec: MakeSpec
-) -> None:
-    spec = make_spec(architecture)
-    by_name = architecture != 'resnet18'  # Of smp's own encoders few have timm's names of tensors.
-    task = task_class(
-        'unet',
-        f'tu-{timm_name(spec)}' if by_name else 'resnet18',
-        by_name or spec.url,
-        in_channels=6,
-        **({'num_classes': 2} if task_class is SemanticSegmentationTask else {}),
-    )
-    callback = SelectCandidates(2)
-    start = fit(tmp_path, callback, task, target='mask' if by_name else 'heights')
-    assert callback.choice is not None
-    assert callback.choice.measure == 'R2'
-    chosen = generate(Spec.parse(callback.choice.candidates[0].url)).tensors
-    plain = name.removeprefix('model.').replace('stages_', 'stages.')
-    assert torch.equal(start.state[f'model.encoder.{name}'], chosen[plain])
-
-
-@pytest.mark.parametrize(('model', 'images'), [('fcsiamdiff', 1), ('unet', 2)])
-def test_two_dates(model: str, images: int, tmp_path: Path, make_spec: MakeSpec) -> None:
-    class Changes(ChipsDataModule):
-        def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-            return {'image': batch['image'], 'mask': batch['mask'].unsqueeze(1)}
-
-    spec = make_spec(sensor='sentinel2_6' + ('*2' if images == 2 else ''))
-    task = ChangeDetectionTask(model, f'tu-{timm_name(spec)}', True, in_channels=6)
-    callback = SelectCandidates(2)
-    trainer(tmp_path, callback).fit(task, datamodule=Changes(target='mask', dates=2))
-    assert callback.choice is not None
-    assert callback.choice.images == 16
-
-
-def test_a_compiled_model(tmp_path: Path, make_spec: MakeSpec) -> None:
-    task, callback = classification(make_spec().url), SelectCandidates(2)
-    task.model = torch.compile(task.model, backend='eager')
-    start = fit(tmp_path, callback, task)
-    assert callback.choice is not None
-    chosen = generate(Spec.parse(callback.choice.candidates[0].url)).tensors
-    state = {name.replace('_orig_mod.', ''): tensor for name, tensor in start.state.items()}
-    assert equal(without_head(state), chosen)
-
-
-def test_a_frozen_backbone(tmp_path: Path, make_spec: MakeSpec) -> None:
-    task, callback = classification(make_spec().url, freeze_backbone=True), SelectCandidates(2)
-    fit(tmp_path, callback, task)
-    assert callback.choice is not None
-    assert not any(parameter.requires_grad for parameter in task.model.layer1.parameters())
-
-
-def test_candidates_that_are_alike_are_said_to_be(
-    tmp_path: Path, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        candidates, 'create', lambda spec, seeds, **_: [generate(spec) for _ in seeds]
-    )
-    with pytest.warns(UserWarning, match='cannot tell the candidates apart'):
-        fit(tmp_path, SelectCandidates(2), classification(make_spec().url))
-
-
 def test_large_models_are_generated_in_turn(
     tmp_path: Path, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,65 +189,6 @@ def test_large_models_are_generated_in_turn(
     monkeypatch.setattr(candidates, '_GROUP_BYTES', 1)
     fit(tmp_path, SelectCandidates(2), classification(make_spec(seed=5).url))
     assert groups == [[5, 6, 7], [5], [6]]
-
-
-@pytest.mark.parametrize(
-    ('task', 'error', 'message'),
-    [
-        (lambda url: classification(None), SpecError, 'started from None: name some'),
-        (
-            lambda url: classification(url, 'test_resnet'),
-            DataError,
-            '2 training images are too few',
-        ),
-        (
-            lambda url: weighted(SimCLRTask('resnet18', in_channels=6), url),
-            ArchitectureError,
-            'supported are Classification, Regression',
-        ),
-    ],
-)
-def test_what_cannot_be_done_is_said(
-    task: Any, error: type[Exception], message: str, tmp_path: Path, make_spec: MakeSpec
-) -> None:
-    run = trainer(tmp_path, SelectCandidates(2), num_sanity_val_steps=0)
-    with pytest.raises(error, match=message):
-        run.fit(task(make_spec().url), datamodule=ChipsDataModule(length=2, batch_size=2))
-
-
-def test_another_architecture_than_the_weights(tmp_path: Path, make_spec: MakeSpec) -> None:
-    task = weighted(classification(None), make_spec('test_vit').url)
-    with pytest.raises(ArchitectureError, match="backbone is another than 'test_vit'"):
-        fit(tmp_path, SelectCandidates(2), task)
-    with pytest.raises(ArchitectureError, match='for 3 bands'):
-        fit(tmp_path, SelectCandidates(2), weighted(task, make_spec(sensor='rgb').url))
-
-
-def test_masks_without_labels(tmp_path: Path, make_spec: MakeSpec) -> None:
-    class Unlabelled(Chips):
-        def __getitem__(self, index: int) -> dict[str, Tensor]:
-            sample = super().__getitem__(index)
-            return {'image': sample['image'], 'label': torch.tensor(7)}
-
-    task = classification(make_spec().url)
-    with pytest.raises(DataError, match='no labels to probe for'):
-        trainer(tmp_path, SelectCandidates(2), num_sanity_val_steps=0).fit(
-            task, datamodule=ChipsDataModule(Unlabelled)
-        )
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        ({'candidates': 1}, 'draw 2 or more'),
-        ({'candidates': 3, 'keep': 4}, '4 of 3 candidates'),
-        ({'probe': 'linaer'}, "did you mean 'linear'"),
-        ({'batches': 0}, '1 or more'),
-    ],
-)
-def test_arguments_that_make_no_sense(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(SpecError, match=message):
-        SelectCandidates(**arguments)
 
 
 def test_from_yaml(tmp_path: Path, make_spec: MakeSpec, said: list[str]) -> None:

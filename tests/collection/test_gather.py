@@ -76,6 +76,11 @@ def test_bad_files_are_listed_and_the_rest_goes_on(
     save_model('vectors.pt', {'norm.weight': torch.ones(2000)})
     save_model('whole_numbers.pt', {'weight': torch.ones(40, 40, dtype=torch.int8)})
     save_model('nothing.pt', {'epoch': 3})
+    save_model('sparse.pt', {'weight': torch.eye(40).to_sparse()})
+    save_model('shape.pt', {'weight': torch.empty(40, 40, device='meta')})
+    endless: dict[str, object] = {}
+    endless['model'] = endless
+    save_model('endless.pt', endless)
     save_model('model-00001-of-00002.safetensors', weights(1))
     entries = gather_folder(tmp_path)
     found = reasons(entries)
@@ -91,6 +96,9 @@ def test_bad_files_are_listed_and_the_rest_goes_on(
         'vectors.pt': 'no floating-point matrix',
         'whole_numbers.pt': 'no floating-point matrix',
         'nothing.pt': 'no floating-point matrix',
+        'sparse.pt': 'is stored as sparse_coo: save it as a dense tensor',
+        'shape.pt': 'has no values, only a shape',
+        'endless.pt': 'no floating-point matrix',
         'model-00001-of-00002.safetensors': 'several files',
     }.items():
         assert reason in found.pop(file)

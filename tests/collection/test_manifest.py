@@ -67,6 +67,33 @@ def test_bad_line_is_named(tmp_path: Path, line: str) -> None:
         read_manifest(tmp_path / 'manifest.jsonl')
 
 
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'split': 'heldout'}, "split is 'heldout', not one of 'trained', 'held_out', 'skipped'"),
+        ({'modality': 'radar'}, "modality is 'radar', not one of"),
+        ({'name': 5}, 'name is 5, which is of another type'),
+        ({'tokens': 'many'}, "tokens is 'many', which is of another type"),
+        ({'split': 'skipped'}, "where 'skipped' says why"),
+        ({'skipped': 'because'}, "where 'skipped' says why"),
+    ],
+)
+def test_a_field_that_holds_what_it_may_not(
+    tmp_path: Path, entry: ManifestEntry, change: dict[str, object], message: str
+) -> None:
+    """A split that nobody knows would be trained on."""
+    line = json.dumps(dataclasses.asdict(entry) | change)
+    (tmp_path / 'manifest.jsonl').write_text(f'{line}\n')
+    with pytest.raises(CollectionError, match=f'line 1 is not a manifest entry: .*{message}'):
+        read_manifest(tmp_path / 'manifest.jsonl')
+
+
+def test_a_manifest_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / 'manifest.jsonl').write_bytes(b'\xff\xfe\x00')
+    with pytest.raises(CollectionError, match=r'manifest\.jsonl cannot be read'):
+        read_manifest(tmp_path / 'manifest.jsonl')
+
+
 def test_missing_manifest(tmp_path: Path) -> None:
     with pytest.raises(CollectionError, match='cannot be read'):
         read_manifest(tmp_path / 'none.jsonl')

@@ -99,9 +99,15 @@ def spoil(index: Path, kind: str) -> None:
         case 'half':
             part = index.with_name('model-00002-of-00002.safetensors')
             part.write_bytes(part.read_bytes()[:-100])
+        case 'itself':
+            places['conv.weight'] = index.name
+        case 'no name':
+            places['conv.weight'] = ''
+        case 'no disk knows it':
+            places['conv.weight'] = 'a\0.safetensors'
         case 'no index':
             content = ['weight_map']
-    index.write_text(json.dumps(content))
+    index.write_text('[' * 100_000 if kind == 'without end' else json.dumps(content))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +117,11 @@ def spoil(index: Path, kind: str) -> None:
         ('elsewhere', "does not lie beside it: '../secret.safetensors'"),
         ('not held', "'other.weight', which 'model-00001-of-00002.safetensors' does not hold"),
         ('half', 'not a readable safetensors file'),
+        ('itself', f"names what is no file with weights: '{INDEX['safetensors']}'"),
+        ('no name', "names what is no file with weights: ''"),
+        ('no disk knows it', "names what is no file with weights: 'a\\x00.safetensors'"),
         ('no index', 'is not an index of weights files'),
+        ('without end', 'is not an index of weights files: RecursionError'),
     ],
 )
 def test_a_bad_index_is_listed(tmp_path: Path, kind: str, reason: str) -> None:

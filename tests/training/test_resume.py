@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import errno
+from pathlib import Path
 
 import pytest
 import torch
@@ -139,6 +140,33 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, train, monkeypatch):
         'training.csv',
     }
     assert train(tmp_path / 'full') == train(tmp_path / 'whole')
+
+
+@pytest.mark.parametrize('file', ['manifest.jsonl', 'report.json', 'NOTICE'])
+def test_a_full_disk_leaves_no_half_results(tmp_path, train, monkeypatch, file):
+    write_text = Path.write_text
+
+    def fill(path, text, **kwargs):
+        if path.name.startswith(file):
+            path.write_bytes(text.encode()[:10])
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        return write_text(path, text, **kwargs)
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, 'write_text', fill)
+        with pytest.raises(CacheError, match=rf'cannot write .*{file}.*No space left'):
+            train(tmp_path / 'full')
+    left = {path.name for path in (tmp_path / 'full').iterdir()}
+    assert {'checkpoint.ckpt', 'training.csv'} <= left
+    assert left <= {'checkpoint.ckpt', 'training.csv', 'manifest.jsonl', 'report.json'} - {file}
+    assert train(tmp_path / 'full') == train(tmp_path / 'whole')
+    assert (tmp_path / 'full' / 'foundry.safetensors').exists()
+
+
+def test_an_output_that_cannot_be_a_folder(tmp_path, train):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(CacheError, match=r'cannot write .*training\.csv'):
+        train(tmp_path / 'file')
 
 
 def test_another_configuration_is_named(killed, train):

@@ -174,8 +174,16 @@ def test_tied_weights_are_cut_once(tmp_path, foundry):
 
 def test_quantised_weights_are_refused(tmp_path, foundry):
     state = mlp_state(0) | {'fc3.weight': torch.ones(8, 8, dtype=torch.int8)}
-    with pytest.raises(CollectionError, match=r"'fc3.weight' is int8: quantised weights"):
-        OpenedModel.open(model_of(save(tmp_path / 'a.pt', state)), foundry, False)
+    model = model_of(save(tmp_path / 'a.pt', state))
+    reason = rf"cannot train on '{model.name}': 'fc3.weight' is int8: quantised weights"
+    with pytest.raises(CollectionError, match=reason):
+        OpenedModel.open(model, foundry, False)
+
+
+def test_a_model_without_a_matrix_is_named(tmp_path, foundry):
+    model = model_of(save(tmp_path / 'a.safetensors', {'norm.weight': torch.ones(2000)}))
+    with pytest.raises(CollectionError, match=f"cannot train on '{model.name}': nothing to cut"):
+        OpenedModel.open(model, foundry, False)
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])

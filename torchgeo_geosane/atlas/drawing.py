@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
@@ -15,7 +14,9 @@ from torch import Tensor
 
 from torchgeo_geosane.atlas.insight import Probed, find_nearest
 from torchgeo_geosane.atlas.latents import CollectionLatents, Points
+from torchgeo_geosane.pages import render_page
 
+_TEMPLATE = Path(__file__).with_name('map.html.jinja')
 # Okabe and Ito's: told apart with every kind of colour vision, on white and on black.
 _COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')
 _OTHER = '#888888'
@@ -75,18 +76,13 @@ def draw_page(
     foundry: str,
 ) -> str:
     """The map as one HTML file that needs nothing else: points tell their names, colours change."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
     each = colourings(latents)
     neighbours = {
         entry.name: find_nearest(latents, entry.name)[:3] if len(latents.entries) > 1 else []
         for entry in latents.entries
     }
-    return environment.get_template('map.html.jinja').render(
+    return render_page(
+        _TEMPLATE,
         foundry=foundry,
         size=_SIZE,
         entries=latents.entries,

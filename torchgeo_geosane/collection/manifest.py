@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from torchgeo_geosane.collection.base import CollectionError, Modality, TrainedModel
 from torchgeo_geosane.foundry.layout import Layout
@@ -92,18 +92,37 @@ def read_manifest(path: str | Path) -> list[ManifestEntry]:
     """Read what ``write_manifest`` wrote.
 
     Raises:
-        CollectionError: If the file is missing, or a line is not an entry; the line is named.
+        CollectionError: If the file is missing or no text, or a line is not an entry; the line is
+            named.
     """
     try:
         lines = Path(path).read_text(encoding='utf-8').splitlines()
-    except OSError as error:
-        raise CollectionError(f'the manifest cannot be read: {error}') from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CollectionError(f'the manifest {path} cannot be read: {error}') from error
     entries = []
     for number, line in enumerate(lines, start=1):
         try:
-            entries.append(ManifestEntry(**json.loads(line)))
+            entries.append(_checked(ManifestEntry(**json.loads(line))))
         except (ValueError, TypeError) as error:
             raise CollectionError(
                 f'{path}, line {number} is not a manifest entry: {error}'
             ) from error
     return entries
+
+
+def _checked(entry: ManifestEntry) -> ManifestEntry:
+    """The entry, if every field holds what it may: a misspelt split would be trained on.
+
+    Raises:
+        ValueError: If not; the field is named.
+    """
+    for name, kind in get_type_hints(ManifestEntry).items():
+        value = getattr(entry, name)
+        choices = get_args(kind) if get_origin(kind) is Literal else ()
+        if choices and value not in choices:
+            raise ValueError(f'{name} is {value!r}, not one of {", ".join(map(repr, choices))}')
+        if not choices and not isinstance(value, kind):
+            raise ValueError(f'{name} is {value!r}, which is of another type')
+    if (entry.split == 'skipped') != (entry.skipped is not None):
+        raise ValueError("the split is 'skipped' where 'skipped' says why, and only there")
+    return entry

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -11,6 +11,9 @@ from torchgeo_geosane.compare.config import ComparisonConfig
 from torchgeo_geosane.compare.record import RunKey, RunRecord, write_record
 from torchgeo_geosane.compare.schedule import RUNS, Outcome, run_and_record
 from torchgeo_geosane.errors import ComparisonError
+
+if TYPE_CHECKING:
+    from ray import tune
 
 
 def run_on_ray(
@@ -51,19 +54,34 @@ def run_on_ray(
         param_space={'run': tune.grid_search(list(range(len(keys))))},
         tune_config=tune.TuneConfig(max_concurrent_trials=jobs or None),
     )
-    for result in tuner.fit():
-        key = keys[result.config['run']]
-        if result.error is not None:
-            yield Outcome(key, error=f'its trial failed: {result.error}')
+    yield from _outcomes(tuner.fit(), keys, output)
+
+
+def _outcomes(
+    results: 'tune.ResultGrid', keys: Sequence[RunKey], output: Path
+) -> Iterator[Outcome]:
+    """What Ray says of every run; records are written here, as the node's disk may be another."""
+    left = dict(enumerate(keys))
+    for number in range(len(results)):
+        result = results[number]
+        metrics = result.metrics or {}
+        if 'config' not in metrics:  # Ctrl-C came before it began.
             continue
-        stored = result.metrics['record']
-        record = None if stored is None else RunRecord.from_dict(stored)
-        if record is not None:  # The node's disk may be another.
-            write_record(output / RUNS, record)
-        yield Outcome(key, record, result.metrics['error'])
+        run = metrics['config']['run']
+        if result.error is not None:
+            reason = ' '.join(str(result.error).split())
+            yield Outcome(left.pop(run), error=f'its trial failed: {reason}')
+        elif 'record' in metrics:
+            stored = metrics['record']
+            record = None if stored is None else RunRecord.from_dict(stored)
+            if record is not None:
+                write_record(output / RUNS, record)
+            yield Outcome(left.pop(run), record, metrics['error'])
+    for key in left.values():
+        yield Outcome(key, error='its trial did not end, because Ray was interrupted')
 
 
-def _resources(comparison: ComparisonConfig) -> dict[str, int]:
+def _resources(comparison: ComparisonConfig) -> dict[str, float]:
     """What one run takes: the threads that torch would take here, the GPUs its trainer asks for."""
     trainer = comparison.fit.get('trainer') or {}
     on_gpu = trainer.get('accelerator') in {'gpu', 'cuda'}

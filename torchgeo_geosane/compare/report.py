@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.compare import table
 from torchgeo_geosane.compare.figures import (
@@ -18,6 +16,9 @@ from torchgeo_geosane.compare.figures import (
 from torchgeo_geosane.compare.record import RunKey, RunRecord
 from torchgeo_geosane.compare.results import REFERENCES, Mode, Results, Setting
 from torchgeo_geosane.compare.verdict import AIMS, Aim, write_verdict
+from torchgeo_geosane.pages import render_page
+
+_TEMPLATE = Path(__file__).with_name('report.html.jinja')
 
 
 @dataclass(frozen=True)
@@ -98,14 +99,9 @@ def _render(
     facts: Mapping[str, str],
     title: str,
 ) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
     finished = sum(len(values) for values in results.values.values())
-    return environment.get_template('report.html.jinja').render(
+    return render_page(
+        _TEMPLATE,
         title=title,
         verdict=verdict,
         facts=facts,

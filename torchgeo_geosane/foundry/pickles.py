@@ -37,7 +37,10 @@ def read_pickle(path: Path) -> object:
 
 def find_tensors(content: object) -> dict[str, Tensor]:
     """The tensors of a checkpoint, its containers unwrapped; empty where there are none."""
-    while isinstance(content, Mapping):
+    seen: set[int] = set()
+    # A pickle can hold a container that is inside itself.
+    while isinstance(content, Mapping) and id(content) not in seen:
+        seen.add(id(content))
         inner = [content[key] for key in _CONTAINERS if isinstance(content.get(key), Mapping)]
         if not inner:
             return {

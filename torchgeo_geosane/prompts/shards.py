@@ -16,6 +16,8 @@ from torchgeo_geosane.foundry.errors import TokenError
 from torchgeo_geosane.foundry.source import TensorSource
 
 _INDEX = re.compile(r'\.(safetensors|bin)\.index\.json$')
+# Of characters that any disk knows, and never another index: that could name itself.
+_PART = re.compile(r'[^\x00-\x1f\ud800-\udfff]+\.(safetensors|bin)')
 
 
 class ShardedSource:
@@ -55,16 +57,19 @@ def read_index(path: Path) -> dict[str, str]:
     """The name of the file beside the index in which each tensor lies.
 
     Raises:
-        TokenError: If the file is no such index, or a file that it names lies elsewhere.
+        TokenError: If the file is no such index, or what it names lies elsewhere or is no file with
+            weights.
     """
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
         files = {str(tensor): str(file) for tensor, file in content['weight_map'].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise TokenError(f'{str(path)!r} is not an index of weights files: {error!r}') from error
     for file in files.values():
         if PurePosixPath(file).name != file or '\\' in file:
             raise TokenError(f'{str(path)!r} names a file that does not lie beside it: {file!r}')
+        if not _PART.fullmatch(file):
+            raise TokenError(f'{str(path)!r} names what is no file with weights: {file!r}')
     return files
 
 

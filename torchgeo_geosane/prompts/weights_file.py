@@ -1,6 +1,10 @@
 """Any file with weights in it as a tensor source; its name says which format it is."""
 
+from collections.abc import Mapping
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from torchgeo_geosane.foundry.errors import TokenError
 from torchgeo_geosane.foundry.pickles import find_tensors, read_pickle
@@ -14,7 +18,7 @@ def open_file(path: Path) -> TensorSource:
 
     Raises:
         TokenError: If the file is missing, empty or damaged, or holds what only running code could
-            restore.
+            restore, or a tensor that cannot be read by rows.
     """
     try:
         size = path.stat().st_size
@@ -30,7 +34,19 @@ def open_file(path: Path) -> TensorSource:
         case '.onnx':
             return open_onnx(path)
         case _:
-            return StateDictSource(find_tensors(read_pickle(path)))
+            return StateDictSource(_dense(find_tensors(read_pickle(path)), path))
+
+
+def _dense(tensors: Mapping[str, Tensor], path: Path) -> Mapping[str, Tensor]:
+    """The tensors, of which none is sparse, and none a shape without values."""
+    for name, tensor in tensors.items():
+        where = f'tensor {name!r} in {str(path)!r}'
+        if tensor.layout is not torch.strided:
+            kind = str(tensor.layout).removeprefix('torch.')
+            raise TokenError(f'{where} is stored as {kind}: save it as a dense tensor')
+        if tensor.is_meta:
+            raise TokenError(f'{where} has no values, only a shape: save the weights themselves')
+    return tensors
 
 
 def _open_shards(path: Path) -> ShardedSource:

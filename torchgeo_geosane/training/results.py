@@ -55,6 +55,10 @@ def write_results(
 
     Returns:
         Errors on every model.
+
+    Raises:
+        CacheError: If the disk refuses. The foundry is not there then, and the training goes on to
+            write it when it is called again.
     """
     models = sorted(models, key=lambda opened: opened.entry.split != 'trained')
     trained = [opened for opened in models if opened.entry.split == 'trained']
@@ -62,9 +66,12 @@ def write_results(
     # What is stored has float16 weights: measure that, not what it was rounded from.
     shipped.half().float()
     reports = report(shipped, models, _WINDOWS)
-    write_manifest(output / 'manifest.jsonl', [opened.entry for opened in models])
-    _write_report(output / 'report.json', optimisation, minutes, reports)
-    (output / 'NOTICE').write_text(notice(trained), encoding='utf-8')
+    with replacing(output / 'manifest.jsonl') as provisional:
+        write_manifest(provisional, [opened.entry for opened in models])
+    with replacing(output / 'report.json') as provisional:
+        _write_report(provisional, optimisation, minutes, reports)
+    with replacing(output / 'NOTICE') as provisional:
+        provisional.write_text(notice(trained), encoding='utf-8')
     # The foundry comes last: where it is, all is.
     with replacing(output / FOUNDRY) as provisional:
         checkpoint.save(provisional, shipped, _info(trained, reports), dtype=torch.float16)

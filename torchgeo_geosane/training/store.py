@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from torchgeo_geosane.architectures import attention_heads
-from torchgeo_geosane.collection import ManifestEntry, TrainedModel
+from torchgeo_geosane.collection import CollectionError, ManifestEntry, TrainedModel
 from torchgeo_geosane.collection.contents import floating_shapes, weight_shapes
 from torchgeo_geosane.collection.mapped import map_weights, open_mapped
-from torchgeo_geosane.errors import ArchitectureError
+from torchgeo_geosane.errors import ArchitectureError, TokenError
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.layout import Layout, Tokenisation
 from torchgeo_geosane.foundry.source import TensorSource
@@ -84,14 +84,18 @@ class OpenedModel:
         """Fetch a model if need be, verify it, and lay out its tokens.
 
         Raises:
-            CollectionError: If it cannot be had or read, or is not the one that was named.
+            CollectionError: If it cannot be had or read, is not the one that was named, or holds
+                nothing to train on.
             CacheError: If its format cannot be mapped, and there is no room for a copy that can.
         """
         path, sha256 = model.locate()
         file = map_weights(path, sha256)
         source = open_mapped(file)
-        shapes = weight_shapes(source)
-        layout = _plan(tuple(shapes.items()), config.token_size, config.tokenisation)
+        try:
+            shapes = weight_shapes(source)
+            layout = _plan(tuple(shapes.items()), config.token_size, config.tokenisation)
+        except (CollectionError, TokenError) as error:
+            raise CollectionError(f'cannot train on {model.name!r}: {error}') from error
         entry = ManifestEntry.describe(model, shapes, layout, 'held_out' if held_out else 'trained')
         hidden = None
         if permute:

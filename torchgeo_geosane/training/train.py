@@ -81,7 +81,6 @@ def train_foundry(
         interrupted.check(run)
     else:
         _start(task.model, data, optimisation, start_from)
-    output.mkdir(parents=True, exist_ok=True)
     log = TrainingLog(output / 'training.csv', interrupted.step if interrupted else None)
     checkpoints = Checkpoints(output / CHECKPOINT, optimisation.checkpoint_every, run)
     trainer = _trainer(
