@@ -202,6 +202,16 @@ def test_a_gated_repository_is_listed(
     assert free.skipped is None
 
 
+def test_what_is_gone_is_listed_as_gone(fake_hub: FakeHub, tmp_path: Path) -> None:
+    """And not as without a licence, which nobody can know any more."""
+    fake_hub.vanish('a/flood')
+    fake_hub.add('b/flood', {'README.md': b'x'})
+    search = HubSearch(search=('flood',), pause=0)
+    empty, gone = gather(tmp_path / 'm.jsonl', Sources(hub=search), progress=False)
+    assert 'RepositoryNotFoundError: 404 Client Error' in (gone.skipped or '')
+    assert 'it has no file with weights' in (empty.skipped or '')
+
+
 def test_a_full_disk_leaves_the_manifest_before(
     tmp_path: Path, save_model: SaveModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

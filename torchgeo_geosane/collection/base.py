@@ -33,6 +33,7 @@ class TrainedModel:
         licence: SPDX identifier, or the licence's own name; None where none is stated.
         architecture: What it is, as far as known.
         size: Bytes of the file, where that is known before it is here.
+        missing: Why it cannot be had, where that is known before it is fetched.
         fetch: Brings the file here, if need be, and says where it lies.
     """
 
@@ -46,6 +47,7 @@ class TrainedModel:
     licence: str | None
     architecture: str | None = None
     size: int | None = None
+    missing: str | None = None
     fetch: Callable[[], Path] = field(repr=False, compare=False)
 
     def locate(self) -> tuple[Path, str]:
@@ -117,5 +119,6 @@ def unavailable(name: str, package: str, reason: str, licence: str | None = None
         modality='general',
         task='unknown',
         licence=licence,
+        missing=reason,
         fetch=refuse,
     )

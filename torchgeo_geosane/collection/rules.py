@@ -34,7 +34,8 @@ class Rules:
         Raises:
             CollectionError: If it is kept out, with the reason; so do the checks below.
         """
-        reason = refusal(model.licence, self.unknown_licences)
+        # Of what is gone no licence is known either: that is not why it is left out.
+        reason = model.missing or refusal(model.licence, self.unknown_licences)
         if reason:
             raise CollectionError(reason)
         if model.size is not None:
