@@ -133,18 +133,19 @@ class Spec:
         values = _parameters(url, parts.query)
         if 'sensor' not in values:
             raise SpecError(f'{url!r} names no sensor: add ?sensor=…, e.g. ?sensor=sentinel2_all')
-        name = values.get('sampler', [None])[0]
+        named = values.get('sampler')
         spec = cls(
             architecture=parts.netloc,
             sensor=values['sensor'][0],
             prompts=tuple(values.get('prompt', ())),
             foundry=values.get('foundry', ['embedded'])[0],
-            sampler=cast('Sampler', name and _parse_sampler(name, values)),
+            sampler=cast('Sampler', _parse_sampler(named[0], values) if named else None),
             precision=cast('Precision', values.get('precision', ['float32'])[0]),
             seed=_parse_seed(values.get('seed', ['0'])[0]),
         )
-        if name is not None:
+        if named:
             return spec
+        # Parameters alone are the default sampler's.
         return dataclasses.replace(spec, sampler=_parse_sampler(spec.sampler.name, values))
 
     @property
