@@ -21,6 +21,7 @@ from torchgeo_geosane.collection import UKIS_CSMASK
 from torchgeo_geosane.compare.compare import compare
 from torchgeo_geosane.compare.config import ComparisonConfig
 from torchgeo_geosane.compare.statistics import Difference, Mean
+from torchgeo_geosane.compare.verdict import format_estimate
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.foundry import EMBEDDED, Foundry
 from torchgeo_geosane.foundry.sampling import MeanKDE
@@ -152,15 +153,13 @@ def _description(variant: Variant, foundry: Path) -> list[str]:
 
 def _figures(values: Values, references: dict[str, Values]) -> list[str]:
     """The mean, and the differences to the references, with their 95 % intervals."""
-    figures = [_interval(Mean.of(list(values.values())), sign='')]
+    mean = Mean.of(list(values.values()))
+    figures = [format_estimate(mean.mean, mean.low, mean.high)]
     for reference in references.values():
-        difference = Difference.between(values, reference).mean
-        figures.append('' if values == reference else _interval(difference, sign='+'))
+        mean = Difference.between(values, reference).mean
+        text = format_estimate(mean.mean, mean.low, mean.high, sign=True)
+        figures.append('' if values == reference else text)
     return figures
-
-
-def _interval(mean: Mean, sign: str) -> str:
-    return f'{mean.mean:{sign}.3f} [{mean.low:{sign}.3f}, {mean.high:{sign}.3f}]'
 
 
 def _write(rows: list[list[str]], seeds: int) -> None:

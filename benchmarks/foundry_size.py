@@ -54,11 +54,9 @@ SIZES = (
 def main() -> None:
     recipe = yaml.safe_load((EMBEDDED.parent / 'train.yaml').read_text())
     collection = CollectionConfig(**recipe['collection'])
-    optimisation = replace(
-        # Reconstruction alone: all steps go where the errors are measured.
-        OptimisationConfig(**recipe['optimisation'] | {'steps': 200, 'gamma': 0.0, 'noise': 0.02}),
-        log_every=50,
-    )
+    # Reconstruction alone: all steps go where the errors are measured.
+    changed = {'steps': 200, 'gamma': 0.0, 'noise': 0.02, 'log_every': 50}
+    optimisation = OptimisationConfig(**recipe['optimisation'] | changed)
     lines = [
         '| d_model | layers | parameters | start | trained: start → end | held out: start → end |',
         '|---|---|---|---|---|---|',
