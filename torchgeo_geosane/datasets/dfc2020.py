@@ -13,8 +13,8 @@ from torchgeo_geosane.datasets.chips import (
     SegmentationChips,
     Transforms,
 )
+from torchgeo_geosane.datasets.labels import IGNORE_INDEX
 from torchgeo_geosane.datasets.reading import Raster
-from torchgeo_geosane.datasets.scene import IGNORE_INDEX
 
 
 class DFC2020(SegmentationChips):

@@ -21,9 +21,8 @@ from torchgeo_geosane.datasets.footprints import make_index, target_grid
 from torchgeo_geosane.datasets.grid import grid_of
 from torchgeo_geosane.datasets.index_table import IndexTable, Query
 from torchgeo_geosane.datasets.label_files import find_labels
-from torchgeo_geosane.datasets.labels import Labels, Legend, Value
+from torchgeo_geosane.datasets.labels import IGNORE_INDEX, Labels, Legend, Value
 from torchgeo_geosane.datasets.plotting import composite, plot_segmentation
-from torchgeo_geosane.datasets.scene import IGNORE_INDEX
 from torchgeo_geosane.datasets.sources import find_sources
 from torchgeo_geosane.datasets.stack import Stack
 

@@ -18,10 +18,9 @@ from torchgeo_geosane.datasets.acquisitions import Acquisition, Paths, find_acqu
 from torchgeo_geosane.datasets.decoding import decode
 from torchgeo_geosane.datasets.footprints import outlines
 from torchgeo_geosane.datasets.grid import Grid, Pixels
-from torchgeo_geosane.datasets.labels import Labels, Legend, box_of
+from torchgeo_geosane.datasets.labels import IGNORE_INDEX, Labels, Legend, box_of
 from torchgeo_geosane.datasets.open_files import modified
 from torchgeo_geosane.datasets.raster_files import SUFFIXES
-from torchgeo_geosane.datasets.scene import IGNORE_INDEX
 from torchgeo_geosane.errors import DataError, did_you_mean
 from torchgeo_geosane.sensors import Band, Sensor
 

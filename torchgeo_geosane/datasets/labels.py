@@ -13,10 +13,12 @@ from pyproj import CRS
 
 from torchgeo_geosane.datasets.block_cache import BLOCK, BlockCache
 from torchgeo_geosane.datasets.grid import Grid, Pixels
-from torchgeo_geosane.datasets.scene import IGNORE_INDEX
 from torchgeo_geosane.errors import DataError
 
 Value = int | str
+
+IGNORE_INDEX = 255
+"""Label of pixels that have none; losses and metrics skip it."""
 
 # Labels have no corner to count blocks from: they begin far away.
 _FAR = BLOCK * 2**40

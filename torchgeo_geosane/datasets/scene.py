@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from rasterio.crs import CRS
     from rasterio.transform import Affine
 
-IGNORE_INDEX = 255
-"""Label of pixels that have none; losses and metrics skip it."""
-
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -46,7 +43,7 @@ class Scene:
 
     Attributes:
         image: Digital numbers as the files hold them, [bands, height, width].
-        mask: Class indices, :data:`IGNORE_INDEX` where there is no label, uint8, [height, width].
+        mask: Class indices, uint8, [height, width], :data:`~.labels.IGNORE_INDEX` without label.
         grid: Where the pixels are.
     """
 

@@ -11,8 +11,9 @@ from torch import Tensor
 from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset, RGBBandsMissingError
 
 from torchgeo_geosane.datasets.chips import checked_bands
+from torchgeo_geosane.datasets.labels import IGNORE_INDEX
 from torchgeo_geosane.datasets.plotting import plot_segmentation
-from torchgeo_geosane.datasets.scene import IGNORE_INDEX, Labels, read_scene
+from torchgeo_geosane.datasets.scene import Labels, read_scene
 from torchgeo_geosane.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:

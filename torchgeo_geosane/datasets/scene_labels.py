@@ -11,8 +11,9 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
+from torchgeo_geosane.datasets.labels import IGNORE_INDEX
 from torchgeo_geosane.datasets.reading import read_mask
-from torchgeo_geosane.datasets.scene import IGNORE_INDEX, Grid, only_file
+from torchgeo_geosane.datasets.scene import Grid, only_file
 from torchgeo_geosane.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
