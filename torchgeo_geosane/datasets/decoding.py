@@ -14,6 +14,7 @@ from rasterio.errors import RasterioError
 
 from torchgeo_geosane.datasets.acquisitions import Acquisition
 from torchgeo_geosane.datasets.grid import Grid, Pixels, same_crs
+from torchgeo_geosane.datasets.no_data import holdable
 from torchgeo_geosane.datasets.open_files import Warp, at_once, open_file
 from torchgeo_geosane.datasets.raster_files import RasterFile
 from torchgeo_geosane.datasets.resampling import Axis, read_part
@@ -84,7 +85,7 @@ def decode(
             missing = np.zeros(shape, bool)
         if missing is not None:
             missing[rows, part.rows, part.cols] = False if part.missing is None else part.missing
-    if all((nodata if file.nodata is None else file.nodata) == 0 for file in files):
+    if all((nodata if file.nodata[0] is None else file.nodata[0]) == 0 for file in files):
         black = _all_zero(image)
         if black.any():
             missing = black[None] if missing is None else missing | black
@@ -114,9 +115,11 @@ def _read(
     nodata: float | None,
     resampling: Resampling,
 ) -> _Part:
-    nodata = file.nodata if file.nodata is not None else nodata
+    stated = file.nodata[file.indexes.index(indexes[0])]
+    nodata = holdable(nodata, file.dtype) if stated is None else stated
     bounds, res, warp, masked = file.bounds, file.res, None, file.is_masked
-    if not (file.is_north_up and same_crs(file.crs, grid.crs)):
+    is_north_up = file.transform.is_rectilinear and file.transform.a > 0 > file.transform.e
+    if not (is_north_up and same_crs(file.crs, grid.crs)):
         bounds, warp = _warp(file, grid, nodata, resampling)
         res, masked = (grid.xres, grid.yres), nodata is None
     here = grid.inside(bounds).overlap(pixels)

@@ -69,8 +69,8 @@ class RasterLabels(Labels):
     def _indices(self, values: NDArray[Any], source: Acquisition) -> NDArray[np.uint8]:
         indices = np.full(values.shape, -1, np.int16)
         file = source.files[0]
-        if file.nodata is not None:
-            indices[values == file.nodata] = IGNORE_INDEX
+        if file.nodata[0] is not None:
+            indices[values == file.nodata[0]] = IGNORE_INDEX
         indices[np.isnan(values)] = IGNORE_INDEX
         for value, index in self._numbers.items():
             indices[values == value] = index

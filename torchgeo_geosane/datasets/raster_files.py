@@ -1,14 +1,19 @@
 """Files of imagery: what their headers say, and which bands they hold."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from rasterio.enums import ColorInterp, MaskFlags
+from affine import Affine
+from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
+from torchgeo_geosane.datasets.georeference import georeference
+from torchgeo_geosane.datasets.no_data import is_masked, nodata_values
 from torchgeo_geosane.datasets.open_files import open_file
 from torchgeo_geosane.errors import DataError
 from torchgeo_geosane.sensors import Sensor
@@ -27,24 +32,42 @@ class RasterFile:
         bands: Names of its bands.
         indexes: Their numbers in the file, from 1.
         crs: Coordinate reference system, as WKT.
-        bounds: Left, bottom, right, top.
-        res: Width and height of a pixel.
+        transform: From pixels (column, row) to coordinates: any affine map.
+        width: Columns.
+        height: Rows.
         dtype: Type of the values.
-        nodata: Value that means no data.
+        nodata: Value of each band that means no data.
         is_masked: Whether a mask or an alpha band says where there is no data.
-        is_north_up: Whether rows run from north to south and columns from west to east.
     """
 
     path: str
     bands: tuple[str, ...]
     indexes: tuple[int, ...]
     crs: str
-    bounds: tuple[float, float, float, float]
-    res: tuple[float, float]
+    transform: Affine
+    width: int
+    height: int
     dtype: str
-    nodata: float | None
+    nodata: tuple[float | None, ...]
     is_masked: bool
-    is_north_up: bool
+
+    @cached_property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Left, bottom, right, top of the rectangle around it."""
+        corners = [(0, 0), (self.width, 0), (0, self.height), (self.width, self.height)]
+        x, y = zip(*(self.transform @ corner for corner in corners), strict=True)
+        return min(x), min(y), max(x), max(y)
+
+    @cached_property
+    def res(self) -> tuple[float, float]:
+        """Width and height of a pixel: its side that lies more along x, and the other."""
+        col, row = (
+            math.hypot(self.transform.a, self.transform.d),
+            math.hypot(self.transform.b, self.transform.e),
+        )
+        return (
+            (col, row) if abs(self.transform.a) * row >= abs(self.transform.b) * col else (row, col)
+        )
 
 
 def header(path: str, sensor: Sensor) -> RasterFile | None:
@@ -60,10 +83,7 @@ def header(path: str, sensor: Sensor) -> RasterFile | None:
         DataError: If it cannot be opened, has no georeference, or another number of bands.
     """
     with open_file(path) as file:
-        if file.crs is None or file.transform.is_identity:
-            raise DataError(
-                f'{path} has no georeference: give it one (rio edit-info), or leave it out'
-            )
+        crs, transform = georeference(path, file)
         numbers = tuple(
             number
             for number, colour in zip(file.indexes, file.colorinterp, strict=True)
@@ -72,18 +92,17 @@ def header(path: str, sensor: Sensor) -> RasterFile | None:
         bands = _bands(path, file, numbers, sensor)
         if bands is None:
             return None
-        first = numbers[0] - 1
         return RasterFile(
             path=path,
             bands=bands,
             indexes=numbers,
-            crs=file.crs.to_wkt(),
-            bounds=tuple(file.bounds),
-            res=file.res,
+            crs=crs,
+            transform=transform,
+            width=file.width,
+            height=file.height,
             dtype=str(np.result_type(*(file.dtypes[i - 1] for i in numbers))),
-            nodata=file.nodatavals[first],
-            is_masked=MaskFlags.per_dataset in file.mask_flag_enums[first],
-            is_north_up=file.transform.is_rectilinear and file.transform.a > 0 > file.transform.e,
+            nodata=nodata_values(file, numbers),
+            is_masked=is_masked(file, numbers),
         )
 
 
