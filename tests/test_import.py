@@ -72,7 +72,7 @@ _FLOORS: list[set[str]] = [
     {'foundry'},
     {'errors'},
     {'sensors', 'architectures', 'atomic', 'pages'},
-    {'stem', 'transforms'},
+    {'stem', 'transforms', 'models'},
     {'prompts'},
     {'spec'},
     {'provenance'},

@@ -9,6 +9,7 @@ __all__ = [
     'DataError',
     'FoundryError',
     'GeoSANEError',
+    'LocationError',
     'PromptError',
     'SensorError',
     'SpecError',
@@ -48,3 +49,7 @@ class DataError(GeoSANEError):
 
 class TransformError(GeoSANEError, ValueError):
     """A transform is asked for what it cannot do, or does not fit its input."""
+
+
+class LocationError(GeoSANEError, ValueError):
+    """Coordinates are not on the globe, or points not in their image."""

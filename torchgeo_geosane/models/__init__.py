@@ -1,0 +1,6 @@
+"""Modules that networks are built from; no tasks."""
+
+from torchgeo_geosane.models.local_interpolation import LocalInterpolation
+from torchgeo_geosane.models.location import LocationEncoder, equal_earth
+
+__all__ = ('LocalInterpolation', 'LocationEncoder', 'equal_earth')
