@@ -57,3 +57,10 @@ def _in_place_of_it(file: DatasetReader) -> str:
             'has geolocation arrays but no geotransform: warp it (gdalwarp -geoloc -t_srs EPSG:…)'
         )
     return 'has no georeference: give it one (rio edit-info)'
+
+
+def cannot_warp(path: str, error: Exception) -> DataError:
+    """The error of a file that no transformation leads to another system."""
+    return DataError(
+        f'cannot warp {path} to another coordinate reference system ({error}): reproject the file'
+    )

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from rasterio.enums import Resampling
 from rasterio.features import rasterize
-from rasterio.transform import from_origin
 
 from torchgeo_geosane.datasets.acquisitions import Acquisition, Paths, find_acquisitions
-from torchgeo_geosane.datasets.decoding import decode
+from torchgeo_geosane.datasets.decoding import Values, decode_values
 from torchgeo_geosane.datasets.footprints import outlines
 from torchgeo_geosane.datasets.grid import Grid, Pixels
-from torchgeo_geosane.datasets.labels import IGNORE_INDEX, Labels, Legend, box_of
+from torchgeo_geosane.datasets.labels import IGNORE_INDEX, Labels, Legend
 from torchgeo_geosane.datasets.open_files import modified
 from torchgeo_geosane.datasets.raster_files import SUFFIXES
 from torchgeo_geosane.errors import DataError, did_you_mean
@@ -53,10 +52,10 @@ class RasterLabels(Labels):
 
     def _draw(self, grid: Grid, pixels: Pixels) -> NDArray[np.uint8]:
         mask = np.full((1, pixels.height, pixels.width), IGNORE_INDEX, np.uint8)
-        window = box_of(grid, pixels)
+        window = grid.outline(pixels)
         for index in self._outline_in(grid.crs).sindex.query(window):
             found = self._maps[int(index)]
-            values = decode(found, ('label',), grid, pixels, resampling=Resampling.nearest)
+            values = decode_values(found, ('label',), grid, pixels, resampling=Resampling.nearest)
             labelled = self._indices(values, found)
             mask = np.where(labelled == IGNORE_INDEX, mask, labelled)
         return mask
@@ -66,14 +65,14 @@ class RasterLabels(Labels):
             self._outlines[wkt] = self.outline(CRS.from_wkt(wkt))
         return self._outlines[wkt]
 
-    def _indices(self, values: NDArray[Any], source: Acquisition) -> NDArray[np.uint8]:
+    def _indices(self, read: Values, source: Acquisition) -> NDArray[np.uint8]:
+        values = read.values
         indices = np.full(values.shape, -1, np.int16)
-        file = source.files[0]
-        if file.nodata[0] is not None:
-            indices[values == file.nodata[0]] = IGNORE_INDEX
-        indices[np.isnan(values)] = IGNORE_INDEX
         for value, index in self._numbers.items():
             indices[values == value] = index
+        if read.missing is not None:
+            indices[read.missing] = IGNORE_INDEX
+        file = source.files[0]
         if (indices < 0).any():
             found = ', '.join(f'{value:g}' for value in np.unique(values[indices < 0])[:5])
             known = ', '.join(str(value) for value in self._numbers)
@@ -141,14 +140,13 @@ class VectorLabels(Labels):
             self._projected[grid.crs] = polygons.iloc[order]
         polygons = self._projected[grid.crs]
         # The index of a query is in the order of the drawing.
-        here = polygons.iloc[np.sort(polygons.sindex.query(box_of(grid, pixels)))]
+        here = polygons.iloc[np.sort(polygons.sindex.query(grid.outline(pixels)))]
         mask: NDArray[np.uint8] = np.full((pixels.height, pixels.width), self._beside, np.uint8)
         if len(here):
-            left, top = grid.edges(pixels)
             rasterize(
                 zip(here.geometry, here['index'], strict=True),
                 out=mask,
-                transform=from_origin(left, top, grid.xres, grid.yres),
+                transform=grid.at(pixels),
             )
         return mask[None]
 

@@ -7,7 +7,6 @@ from functools import partial
 
 import geopandas as gpd
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
@@ -96,10 +95,3 @@ class Labels(ABC):
     @abstractmethod
     def _draw(self, grid: Grid, pixels: Pixels) -> NDArray[np.uint8]:
         """Class indices, [1, height, width]."""
-
-
-def box_of(grid: Grid, pixels: Pixels) -> shapely.Polygon:
-    """A rectangle of a grid, in coordinates."""
-    left, top = grid.edges(pixels)
-    right = left + pixels.width * grid.xres
-    return shapely.box(left, top - pixels.height * grid.yres, right, top)

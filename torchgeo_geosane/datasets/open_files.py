@@ -13,11 +13,8 @@ from typing import TypeVar
 
 import rasterio
 import torch
-from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
-from rasterio.transform import Affine
-from rasterio.vrt import WarpedVRT
 
 from torchgeo_geosane.errors import DataError
 
@@ -27,31 +24,9 @@ R = TypeVar('R')
 _MOST_OPEN = 256
 
 
-@dataclass(frozen=True)
-class Warp:
-    """The grid that a file is warped to.
-
-    Attributes:
-        crs: Coordinate reference system, as WKT.
-        transform: The six numbers of its affine transform.
-        width: Columns.
-        height: Rows.
-        nodata: Value that means no data, in the source and in the result; without one, the result
-            has one more band, alpha.
-        resampling: How values are interpolated.
-    """
-
-    crs: str
-    transform: tuple[float, ...]
-    width: int
-    height: int
-    nodata: float | None
-    resampling: Resampling
-
-
 @dataclass
 class _Handle:
-    file: DatasetReader | WarpedVRT
+    file: DatasetReader
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -104,24 +79,23 @@ def is_remote(path: str) -> bool:
 
 
 @contextmanager
-def open_file(path: str, warp: Warp | None = None) -> Iterator[DatasetReader | WarpedVRT]:
-    """A file, or a view of it on another grid; opened where this process has not yet.
+def open_file(path: str) -> Iterator[DatasetReader]:
+    """A file, opened where this process has not yet.
 
     Args:
         path: The file; a changed one is opened again.
-        warp: Another grid.
 
     Yields:
         The open file, for this thread alone. It stays open.
 
     Raises:
-        DataError: If it does not exist, or is no raster, or its CRS cannot be transformed.
+        DataError: If it does not exist, or is no raster.
     """
-    process, key = _process, (path, modified(path), warp)
+    process, key = _process, (path, modified(path))
     with process.lock:
         handle = process.handles.get(key)
     if handle is None:
-        handle = _Handle(_opened(path, warp))
+        handle = _Handle(_opened(path))
     with process.lock:
         handle = process.handles.setdefault(key, handle)
         process.handles.move_to_end(key)
@@ -132,24 +106,11 @@ def open_file(path: str, warp: Warp | None = None) -> Iterator[DatasetReader | W
         yield handle.file
 
 
-def _opened(path: str, warp: Warp | None) -> DatasetReader | WarpedVRT:
+def _opened(path: str) -> DatasetReader:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
-            file = rasterio.open(path)
-        if warp is None:
-            return file
-        return WarpedVRT(
-            file,
-            crs=warp.crs,
-            transform=Affine(*warp.transform),
-            width=warp.width,
-            height=warp.height,
-            resampling=warp.resampling,
-            src_nodata=warp.nodata,
-            nodata=warp.nodata,
-            add_alpha=warp.nodata is None,
-        )
+            return rasterio.open(path)
     except RasterioError as error:
         raise DataError(f'cannot open {path} ({error}): restore the file') from error
 

@@ -1,6 +1,5 @@
 """Files of imagery: what their headers say, and which bands they hold."""
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
 from torchgeo_geosane.datasets.georeference import georeference
+from torchgeo_geosane.datasets.grid import Bounds, Grid, Pixels
 from torchgeo_geosane.datasets.no_data import is_masked, nodata_values
 from torchgeo_geosane.datasets.open_files import open_file
 from torchgeo_geosane.errors import DataError
@@ -52,19 +52,24 @@ class RasterFile:
     is_masked: bool
 
     @cached_property
-    def bounds(self) -> tuple[float, float, float, float]:
+    def grid(self) -> Grid:
+        """Its own grid."""
+        return Grid(self.crs, self.transform)
+
+    @cached_property
+    def whole(self) -> Pixels:
+        """All its pixels, on its own grid."""
+        return Pixels(0, 0, self.width, self.height)
+
+    @cached_property
+    def bounds(self) -> Bounds:
         """Left, bottom, right, top of the rectangle around it."""
-        corners = [(0, 0), (self.width, 0), (0, self.height), (self.width, self.height)]
-        x, y = zip(*(self.transform @ corner for corner in corners), strict=True)
-        return min(x), min(y), max(x), max(y)
+        return self.grid.outline(self.whole).bounds
 
     @cached_property
     def res(self) -> tuple[float, float]:
         """Width and height of a pixel: its side that lies more along x, and the other."""
-        col, row = (
-            math.hypot(self.transform.a, self.transform.d),
-            math.hypot(self.transform.b, self.transform.e),
-        )
+        col, row = self.grid.xres, self.grid.yres
         return (
             (col, row) if abs(self.transform.a) * row >= abs(self.transform.b) * col else (row, col)
         )

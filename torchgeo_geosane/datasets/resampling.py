@@ -1,20 +1,24 @@
 """Windows of a raster at another resolution, to the pixel the same wherever they begin."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
-from rasterio.io import DatasetReader
-from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-Mask = NDArray[np.bool_]
+from torchgeo_geosane.datasets.grid import rounded
+from torchgeo_geosane.datasets.no_data import Mask, either, unknown, zeros
+from torchgeo_geosane.datasets.turns import Upright
 
-_EXACT = 1e-6
+EXACT = 1e-6
+"""Parts of a pixel that count as none."""
+
+MOST_AT_ONCE = 2**24
+"""Source pixels of a band; nearest ones of a coarse grid are read in parts."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,11 @@ class _Taps:
 @lru_cache(maxsize=32)
 def _taps(axis: Axis, length: int) -> _Taps:
     centres = axis.offset + (np.arange(axis.count) + 0.5) * axis.step
-    before = np.floor(centres - 0.5 + _EXACT)
+    before = np.floor(centres - 0.5 + EXACT)
     share = np.maximum(centres - 0.5 - before, 0).astype(np.float32)
     low, high, nearest = (
         np.clip(at, 0, length - 1).astype(np.intp)
-        for at in (before, before + 1, np.floor(centres + _EXACT))
+        for at in (before, before + 1, np.floor(centres + EXACT))
     )
     first = int(low[0])
     return _Taps(
@@ -70,53 +74,53 @@ def _taps(axis: Axis, length: int) -> _Taps:
 
 
 def read_part(
-    source: DatasetReader | WarpedVRT,
+    source: Upright,
     indexes: Sequence[int],
     axes: tuple[Axis, Axis],
-    nodata: float | None,
-    masked: bool,
+    nodata: Sequence[float | None],
     resampling: Resampling,
 ) -> tuple[NDArray[Any], Mask | None]:
     """Read a window that lies inside a raster.
 
     Where pixels have the raster's size, values are as they are (grids that are shifted by a part of
     a pixel: of the nearest one). Smaller ones are interpolated here: GDAL's result, in a tenth of
-    its time. Larger ones are left to GDAL, which reads overviews where there are any.
+    its time. Larger ones are left to GDAL, which reads overviews where there are any; but the
+    nearest pixel is never one of an overview, which may hold averages.
 
     Args:
         source: The open raster.
         indexes: Its bands, counted from 1.
         axes: Rows and columns wanted.
-        nodata: Value that means no data.
-        masked: Whether a mask or an alpha band says where there is no data.
+        nodata: Value of each band that means no data.
         resampling: Bilinear or nearest.
 
     Returns:
         Values in the file's type, [bands, rows, columns], and which of them are missing, of a shape
-        that broadcasts to it, or None; zero as ``nodata`` is a value here.
+        that broadcasts to it, or None; zero as the value for no data is a value here.
     """
     down, across = axes
-    if max(down.step, across.step) > 1 + _EXACT:
-        return _smaller(source, indexes, axes, nodata, masked, resampling)
-    if min(down.step, across.step) > 1 - _EXACT:
+    if max(abs(down.step - 1), abs(across.step - 1)) <= EXACT:
         window = Window(
             _inside(across, source.width), _inside(down, source.height), across.count, down.count
         )
-        values = source.read(indexes, window=window)
-        return values, _missing(values, nodata, _mask(source, window) if masked else None)
-    return _larger(source, indexes, axes, nodata, masked, resampling)
+        values, hidden = source.read(indexes, window)
+        return values, unknown(values, nodata, hidden)
+    if resampling == Resampling.nearest:
+        return _nearest(source, indexes, axes, nodata)
+    if max(down.step, across.step) > 1 + EXACT:
+        return _smaller(source, indexes, axes, nodata, resampling)
+    return _larger(source, indexes, axes, nodata)
 
 
 def _inside(axis: Axis, length: int) -> int:
-    return min(max(round(axis.offset), 0), max(length - axis.count, 0))
+    return min(max(rounded(axis.offset), 0), max(length - axis.count, 0))
 
 
 def _smaller(
-    source: DatasetReader | WarpedVRT,
+    source: Upright,
     indexes: Sequence[int],
     axes: tuple[Axis, Axis],
-    nodata: float | None,
-    masked: bool,
+    nodata: Sequence[float | None],
     resampling: Resampling,
 ) -> tuple[NDArray[Any], Mask | None]:
     down, across = axes
@@ -127,50 +131,89 @@ def _smaller(
         min(across.count * across.step, source.width - left),
         min(down.count * down.step, source.height - top),
     )
-    shape = (down.count, across.count)
-    values = source.read(
-        indexes, window=window, out_shape=(len(indexes), *shape), resampling=resampling
-    )
-    mask = _mask(source, window, shape) if masked else None
-    return values, _missing(values, nodata, mask)
+    values, hidden = source.read(indexes, window, (down.count, across.count), resampling)
+    return values, unknown(values, nodata, hidden)
+
+
+def _nearest(
+    source: Upright, indexes: Sequence[int], axes: tuple[Axis, Axis], nodata: Sequence[float | None]
+) -> tuple[NDArray[Any], Mask | None]:
+    down, across = axes
+    if down.count > 1 and down.count * down.step * across.count * across.step > MOST_AT_ONCE:
+        half = down.count // 2
+        upper = Axis(down.offset, down.step, half)
+        lower = Axis(down.offset + half * down.step, down.step, down.count - half)
+        parts = [_nearest(source, indexes, (rows, across), nodata) for rows in (upper, lower)]
+        values = np.concatenate([part for part, _ in parts], axis=1)
+        missing = [
+            np.broadcast_to(False if mask is None else mask, part.shape) for part, mask in parts
+        ]
+        return values, np.concatenate(missing, axis=1)
+    rows, cols = _taps(down, source.height), _taps(across, source.width)
+    values, hidden = source.read(indexes, Window(cols.first, rows.first, cols.count, rows.count))
+    near = (slice(None), rows.nearest[:, None], cols.nearest)
+    values, hidden = values[near], None if hidden is None else hidden[near]
+    return values, unknown(values, nodata, hidden)
 
 
 def _larger(
-    source: DatasetReader | WarpedVRT,
+    source: Upright,
     indexes: Sequence[int],
     axes: tuple[Axis, Axis],
-    nodata: float | None,
-    masked: bool,
-    resampling: Resampling,
+    nodata: Sequence[float | None],
 ) -> tuple[NDArray[Any], Mask | None]:
     down, across = _taps(axes[0], source.height), _taps(axes[1], source.width)
-    window = Window(across.first, down.first, across.count, down.count)
-    values = source.read(indexes, window=window)
-    missing = _missing(values, nodata, _mask(source, window) if masked else None)
-    near = (slice(None), down.nearest[:, None], across.nearest)
-    if resampling == Resampling.nearest:
-        return values[near], None if missing is None else missing[near]
-    unknown = _or(missing, values == 0) if nodata == 0 else missing
-    if unknown is None or not unknown.any():
-        return _as_type(_blend(values.astype(np.float32), down, across), values.dtype), None
-    known = np.broadcast_to(~unknown, values.shape)
-    weight = _blend(known.astype(np.float32), down, across)
-    blended = _blend(np.where(known, values, 0).astype(np.float32), down, across)
-    # As in GDAL, a pixel whose own source has no data has none.
-    nowhere = ~known[near]
-    blended = np.where(nowhere, 0, blended / np.maximum(weight, _EXACT))
-    return _as_type(blended, values.dtype), None if missing is None else missing[near]
+    values, hidden = source.read(
+        indexes, Window(across.first, down.first, across.count, down.count)
+    )
+    return interpolate(
+        values,
+        unknown(values, nodata, hidden),
+        nodata,
+        partial(_blend, down, across),
+        lambda layers: layers[:, down.nearest[:, None], across.nearest],
+    )
 
 
-def _blend(values: NDArray[np.float32], down: _Taps, across: _Taps) -> NDArray[np.float32]:
+def interpolate(
+    values: NDArray[Any],
+    missing: Mask | None,
+    nodata: Sequence[float | None],
+    blend: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    pick: Callable[[NDArray[Any]], NDArray[Any]],
+) -> tuple[NDArray[Any], Mask | None]:
+    """Interpolate; where values are missing, the others count.
+
+    Args:
+        values: [bands, rows, columns].
+        missing: Which are missing, of a shape that broadcasts to it, or None.
+        nodata: Value of each band that means no data.
+        blend: Interpolates layers of them.
+        pick: The layers' pixels nearest to the wanted ones.
+
+    Returns:
+        The wanted pixels, and which are missing: those whose own source is, as in GDAL.
+    """
+    lacking = either(missing, zeros(values, nodata))
+    if lacking is None:
+        return _as_type(blend(values.astype(np.float32)), values.dtype), None
+    known = np.broadcast_to(~lacking, values.shape)
+    weight = blend(known.astype(np.float32))
+    blended = blend(np.where(known, values, 0).astype(np.float32))
+    blended = np.where(pick(known), blended / np.maximum(weight, EXACT), 0)
+    return _as_type(blended, values.dtype), None if missing is None else pick(missing)
+
+
+def _blend(down: _Taps, across: _Taps, values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Bilinear interpolation, first along the rows, while there are few."""
-    wide = _between(values.take(across.low, 2), values.take(across.high, 2), across.share)
-    return _between(wide.take(down.low, 1), wide.take(down.high, 1), down.share[:, None])
+    wide = between(values.take(across.low, 2), values.take(across.high, 2), across.share)
+    return between(wide.take(down.low, 1), wide.take(down.high, 1), down.share[:, None])
 
 
-def _between(
+def between(
     low: NDArray[np.float32], high: NDArray[np.float32], share: NDArray[np.float32]
 ) -> NDArray[np.float32]:
+    """Linear interpolation; the second array is overwritten."""
     high -= low
     high *= share
     high += low
@@ -178,27 +221,8 @@ def _between(
 
 
 def _as_type(values: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Interpolated values in a file's type."""
     if dtype.kind not in 'iu':
         return values.astype(dtype)
     # Halves go up, also where the arithmetic falls short of them by its last digits.
     return np.floor(values + np.float32(0.501)).astype(dtype)
-
-
-def _mask(
-    source: DatasetReader | WarpedVRT, window: Window, shape: tuple[int, int] | None = None
-) -> Mask:
-    """Where a mask or an alpha band says that there is no data, [1, rows, columns]."""
-    valid = source.dataset_mask(window=window, out_shape=shape, resampling=Resampling.nearest)
-    return (valid == 0)[None]
-
-
-def _missing(values: NDArray[Any], nodata: float | None, mask: Mask | None) -> Mask | None:
-    if values.dtype.kind == 'f':
-        mask = _or(mask, ~np.isfinite(values))
-    if nodata is not None and nodata != 0 and not np.isnan(nodata):
-        mask = _or(mask, values == values.dtype.type(nodata))
-    return mask if mask is not None and mask.any() else None
-
-
-def _or(first: Mask | None, second: Mask) -> Mask:
-    return second if first is None else first | second
