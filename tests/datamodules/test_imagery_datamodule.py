@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -67,15 +68,6 @@ def test_regions_share_no_column(root: Path) -> None:
     assert max(test) > 160
 
 
-def test_scenes_are_divided_by_their_outlines(root: Path) -> None:
-    data = module(root, images={STACK: root / 'stacks'}, split='scene', labels=None)
-    data.setup('fit')
-    data.setup('test')
-    paths = [set(part.index.filepath) for part in data._parts.values()]
-    assert [len(path) for path in paths] == [1, 1, 1]
-    assert len(set.union(*paths)) == 3
-
-
 def test_training_chips_depend_on_the_seed_alone() -> None:
     where = [Place(0, 0, 500, 500, slice(0, 1, 1)), Place(500, 0, 800, 300, slice(0, 1, 1))]
     drawn = []
@@ -99,13 +91,68 @@ def test_a_grid_covers_a_part_once(root: Path) -> None:
     assert labels == 64 * 88
 
 
-def test_few_shots_are_nested_and_fixed(root: Path) -> None:
-    seen = []
-    for fraction in (0.2, 0.6):
-        data = module(root, train_fraction=fraction, length=40)
+def labelled_ground(data: ImageryDataModule) -> dict[tuple[int, int], int]:
+    """Every labelled pixel that one trains on, by its place."""
+    found = {}
+    sampler, dataset = data._windows['train'], data.train_dataset
+    for query in sampler:
+        mask = dataset[query]['mask']
+        for row, col in (mask != IGNORE_INDEX).nonzero().tolist():
+            place = (round(query[0].start / 10) + col, round(query[1].stop / 10) - row)
+            found[place] = int(mask[row, col])
+    return found
+
+
+def test_few_labels_are_squares_of_ground_nested_and_fixed(root: Path) -> None:
+    seen, chosen = [], []
+    for fraction, patch_size in ((0.2, 32), (0.2, 24), (0.6, 32)):
+        torch.manual_seed(0)
+        data = module(root, train_fraction=fraction, patch_size=patch_size, length=300)
         data.setup('fit')
-        seen.append({(x.start, y.start) for x, y, _ in data._windows['train']})
-    assert seen[0] < seen[1]
+        seen.append(labelled_ground(data))
+        chosen.append(data.train_dataset._squares.chosen)
+        assert not data.train_dataset.skipped
+    few, other_size, more = seen
+    # 92 columns; the last eight rows have no label.
+    squares = {((580_002 - y) // 16, (x - 60_000) // 16) for x, y in few}
+    assert len(squares) == round(0.2 * 6 * 6)
+    assert squares == chosen[0] == chosen[1] < chosen[2]
+    assert few == other_size
+    assert few.items() < more.items()
+    assert all(label == (x - 60_000) // 16 % 3 for (x, _), label in more.items())
+
+
+def test_few_images_without_labels_are_chips(root: Path) -> None:
+    drawn = []
+    for fraction in (0.2, 0.6):
+        torch.manual_seed(0)
+        data = module(root, labels=None, train_fraction=fraction, length=300)
+        data.setup('fit')
+        drawn.append({(x.start, y.start) for x, y, _ in data._windows['train']})
+    assert drawn[0] < drawn[1]
+
+
+def test_statistics_of_the_training_part(root: Path) -> None:
+    """A band's mean and deviation are those that numpy finds in the file, without the corner."""
+    data = module(root, statistics='training', gap=8, nodata_value=0)
+    data.setup('fit')
+    # A third of 192 columns tests, a sixth validates, eight are left out twice.
+    train = read_raster(root / 'stacks' / 'scene_20200615_0.tif')[:, :, :80].astype(float)
+    known = np.where((train == 0).all(axis=0), np.nan, train)
+    assert data.mean.numpy() == pytest.approx(np.nanmean(known, axis=(1, 2)), rel=1e-6)
+    assert data.std.numpy() == pytest.approx(np.nanstd(known, axis=(1, 2)), rel=1e-6)
+    part = data._parts['train']
+    batch = {'image': part[part.bounds]['image'][None].float()}
+    normalised = data.aug(batch)['image'][0][:, ~np.isnan(known[0])]
+    assert normalised.mean(1).abs().max() < 1e-4
+    assert (normalised.std(1) - 1).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize(('augment', 'steps'), [('bands', 5), ('flips', 3), ('none', 1)])
+def test_augmentation(root: Path, augment: str, steps: int) -> None:
+    data = module(root, augment=augment)
+    data.setup('fit')
+    assert len(list(data.train_aug.children())) == steps
 
 
 class Counting(LightningModule):
@@ -194,7 +241,10 @@ def test_nothing_to_learn_from(root: Path, tmp_path: Path) -> None:
         ({'wire': 'float16'}, r"unknown 'float16'"),
         ({'train_fraction': 0}, 'train_fraction 0'),
         ({'mean': [0.0]}, '1 means and 4 standard deviations for 4 bands'),
-        ({'split': 'scene'}, '1 scenes cannot be divided'),
+        ({'split': 'scene'}, r'1 images cannot be divided by scene.*: split by region'),
+        ({'statistics': 'train'}, r"unknown 'train'.*training"),
+        ({'augment': 'flip'}, r"unknown 'flip'.*flips"),
+        ({'gap': 200}, r'by region.*200 are left out .*: neither can they by scene'),
         ({'length': 1}, 'fewer than a batch'),
         ({'cache_gigabytes': 0, 'cache': 'blocks'}, 'a cache of 0 GB'),
     ],

@@ -11,25 +11,25 @@ from torch.utils.data import DataLoader
 from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets import stack_samples
 
-from torchgeo_geosane.datamodules.few_shot import few_shot
+from torchgeo_geosane.datamodules.few_shot import check_fraction, few_shot
 from torchgeo_geosane.datamodules.loading import GuardedLoader, reading_ahead
-from torchgeo_geosane.datamodules.parts import by_region, by_scene
-from torchgeo_geosane.datamodules.pipelines import BandScale, augmentation, normalisation
-from torchgeo_geosane.datamodules.windows import (
-    Place,
-    RandomWindows,
-    WithoutEmpty,
-    grid_windows,
-    places,
-)
+from torchgeo_geosane.datamodules.measuring import measured
+from torchgeo_geosane.datamodules.parts import By, Part, divide, other_way
+from torchgeo_geosane.datamodules.pipelines import BandScale, augmentation, flips, normalisation
+from torchgeo_geosane.datamodules.squares import few_labels
+from torchgeo_geosane.datamodules.training_chips import TrainingChips
+from torchgeo_geosane.datamodules.windows import Place, RandomWindows, grid_windows, places
 from torchgeo_geosane.datasets import Imagery
 from torchgeo_geosane.datasets.acquisitions import Paths
 from torchgeo_geosane.datasets.index_table import Query
 from torchgeo_geosane.datasets.labels import Value
 from torchgeo_geosane.errors import DataError, did_you_mean
 
-By = Literal['region', 'scene']
 Wire = Literal['native', 'bfloat16']
+Statistics = Literal['sensor', 'training']
+Augment = Literal['bands', 'flips', 'none']
+
+_AUGMENT = {'bands': augmentation, 'flips': flips, 'none': normalisation}
 
 
 class ImageryDataModule(GeoDataModule):
@@ -47,14 +47,17 @@ class ImageryDataModule(GeoDataModule):
         attribute: str | None = None,
         bands: Sequence[str] | None = None,
         split: By = 'region',
+        gap: int | None = None,
         patch_size: int = 256,
         length: int | None = None,
         batch_size: int = 8,
         num_workers: int = 0,
         train_fraction: float = 1.0,
         seed: int = 0,
+        statistics: Statistics = 'sensor',
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        augment: Augment = 'bands',
         wire: Wire = 'native',
         **options: Any,
     ) -> None:
@@ -66,18 +69,25 @@ class ImageryDataModule(GeoDataModule):
             classes: Names of the classes, or name to value.
             attribute: Column of the polygons' values.
             bands: Bands in the order of the model's input channels; None is all.
-            split: ``'region'`` trains in the west of the whole extent, validates on a sixth of its
-                width and tests on the eastern third; ``'scene'`` divides the images, those of one
-                outline together, 70 to 15 to 15 %.
+            split: ``'region'`` trains in the west of each connected ground, validates on a sixth of
+                its width and tests on the eastern third; ``'scene'`` divides the images, those of
+                connected ground together, 70 to 15 to 15 %. See :func:`~.parts.divide`.
+            gap: Columns left out between two parts of connected ground; None is two pixels of the
+                coarsest band.
             patch_size: Height and width of a chip in pixels.
             length: Training chips an epoch; None is as many as cover the training part once.
             batch_size: Chips a batch.
             num_workers: Worker processes.
-            train_fraction: Share of the chips of a grid over the training part to train on, see
-                :func:`~.few_shot.few_shot`; 1 draws chips at random.
+            train_fraction: Share of the labelled squares of 16 x 16 pixels of the training part
+                whose labels one trains on; a smaller one is inside. Chips overlap, so that a share
+                of them would cover everything. Without labels, share of the chips of a grid.
             seed: Of that choice.
-            mean: Mean of each band; None is the sensor's.
-            std: Standard deviation of each band; None is the sensor's.
+            statistics: Whose mean and standard deviation normalise bands: the sensor's, or those of
+                the training part, which is read once for it (a thousand chips, where it has more).
+            mean: Mean of each band, instead of these.
+            std: Standard deviation of each band, instead of these.
+            augment: How training chips are changed at random: ``'bands'`` changes values of bands
+                and flips, ``'flips'`` only flips.
             wire: ``'bfloat16'`` halves what floats, radar say, take on their way; -20 dB is then
                 exact to 0.06 dB.
             options: What else the data set is given.
@@ -85,11 +95,15 @@ class ImageryDataModule(GeoDataModule):
         Raises:
             DataError: If a setting is unknown or out of range.
         """
-        for given, known in ((split, get_args(By)), (wire, get_args(Wire))):
-            if given not in known:
-                raise DataError(f'unknown {given!r}{did_you_mean(given, known)}')
-        if not 0 < train_fraction <= 1:
-            raise DataError(f'train_fraction {train_fraction} is not above 0 and up to 1')
+        for given, choices in (
+            (split, By),
+            (wire, Wire),
+            (statistics, Statistics),
+            (augment, Augment),
+        ):
+            if given not in get_args(choices):
+                raise DataError(f'unknown {given!r}{did_you_mean(given, get_args(choices))}')
+        check_fraction(train_fraction)
         super().__init__(
             Imagery,
             batch_size,
@@ -104,14 +118,15 @@ class ImageryDataModule(GeoDataModule):
             native=True,
             **options,
         )
-        self.split = split
+        self.split, self.gap = split, gap
+        self.statistics, self.augment = statistics, augment
         self.train_fraction = train_fraction
         self.seed = seed
         self.collate_fn = partial(_collate, wire)
         self._given = mean, std
         self._size = patch_size
         self._windows: dict[str, RandomWindows | list[Query]] = {}
-        self._parts: dict[str, Imagery] = {}
+        self._parts: dict[Part, Imagery] = {}
 
     def setup(self, stage: str) -> None:
         """Find the images, divide them and learn how bands are normalised.
@@ -126,12 +141,13 @@ class ImageryDataModule(GeoDataModule):
         """
         if not self._parts:
             data = Imagery(**self.kwargs)
-            self._parts = by_region(data) if self.split == 'region' else by_scene(data)
+            self._parts = divide(data, self.split, self.gap)
             scales = self._scales(data)
             self.mean = torch.tensor([scale.mean for scale in scales])
             self.std = torch.tensor([scale.std for scale in scales])
             units = list(data.units.values())
-            self.aug, self.train_aug = normalisation(units, scales), augmentation(units, scales)
+            self.aug = normalisation(units, scales)
+            self.train_aug = _AUGMENT[self.augment](units, scales)
         if stage == 'fit':
             self._set_training()
         if stage in {'fit', 'validate'}:
@@ -145,41 +161,55 @@ class ImageryDataModule(GeoDataModule):
             self._windows['predict'] = grid_windows(self._parts['test'], self._size)
 
     def _scales(self, data: Imagery) -> list[BandScale]:
+        known: tuple[Sequence[float | None], ...]
+        if None not in self._given or self.statistics == 'sensor':
+            known = tuple(
+                [getattr(band, name) for band in data.stack.channels] for name in ('mean', 'std')
+            )
+        else:
+            known = measured(self._parts['train'], self._size)
         means, stds = (
-            [getattr(band, name) for band in data.stack.channels] if given is None else list(given)
-            for given, name in zip(self._given, ('mean', 'std'), strict=True)
+            found if given is None else list(given)
+            for given, found in zip(self._given, known, strict=True)
         )
         if len(means) != len(data.bands) or len(stds) != len(data.bands):
             raise DataError(
                 f'{len(means)} means and {len(stds)} standard deviations for {len(data.bands)} '
                 f'bands ({", ".join(data.bands)}): give one for each'
             )
-        if None in means or None in stds:
+        scales = [
+            BandScale(mean, std)
+            for mean, std in zip(means, stds, strict=True)
+            if mean is not None and std is not None
+        ]
+        if len(scales) < len(means):
             raise DataError(
-                'the statistics of some bands are not known: measure them, and give mean and std'
+                'the statistics of some bands are not known: set statistics: training, or give '
+                'mean and std'
             )
-        return [BandScale(mean, std) for mean, std in zip(means, stds, strict=True)]
+        return scales
 
     def _set_training(self) -> None:
         part = self._parts['train']
-        where = places(part)
-        cells = grid_windows(part, self._size)
-        if self.train_fraction < 1:
+        where, squares = places(part), None
+        length = self.length or len(grid_windows(part, self._size))
+        if self.train_fraction < 1 and part.labels is not None:
+            squares, where = few_labels(part, self._size, self.train_fraction, self.seed)
+        elif self.train_fraction < 1:
             cells = self._not_empty('train')
             names = [f'{x.start} {y.stop} {time.start}' for x, y, time in cells]
             cells = [cells[at] for at in few_shot(names, self.train_fraction, self.seed)]
             where = [Place(x.start, y.start, x.stop, y.stop, time) for x, y, time in cells]
-        length = self.length or len(cells)
         if length < self.batch_size:
             raise DataError(
                 f'{length} chips an epoch are fewer than a batch of {self.batch_size}: '
                 'lower batch_size, or raise length'
             )
-        sampler = RandomWindows(where, self._size, part.res, length)
+        sampler = RandomWindows(where, self._size, part.res, length, equally=squares is not None)
         self._windows['train'] = sampler
-        self.train_dataset = WithoutEmpty(part, sampler, self.num_workers)
+        self.train_dataset = TrainingChips(part, sampler, self.num_workers, squares)
 
-    def _not_empty(self, part: str) -> list[Query]:
+    def _not_empty(self, part: Part) -> list[Query]:
         """The chips of a grid that hold something; finding them reads each once."""
         data = self._parts[part]
         windows = grid_windows(data, self._size)
@@ -188,14 +218,25 @@ class ImageryDataModule(GeoDataModule):
         rank_zero_info(f'Imagery: {left_out} of {len(windows)} chips of {part!r} are empty')
         if not kept:
             raise DataError(
-                f'the part {part!r} holds no pixel with data and label: split by '
-                f'{"scene" if self.split == "region" else "region"}, or add labels'
+                f'the part {part!r} holds no pixel with data and label: {self._advice()}'
             )
         return kept
 
+    def _advice(self) -> str:
+        """What helps where a part is empty: the other way to divide is tried before it is named."""
+        other = other_way(self.split)
+        try:
+            parts = divide(Imagery(**self.kwargs), other, self.gap)
+        except DataError:
+            return 'add labels, or images'
+        for data in parts.values():
+            if all(data.is_empty(window) for window in grid_windows(data, self._size)):
+                return f'add labels, or images; to split by {other} leaves an empty part, too'
+        return f'split by {other}, or add labels'
+
     def teardown(self, stage: str) -> None:
         """Say how many training chips were empty."""
-        if stage == 'fit' and isinstance(self.train_dataset, WithoutEmpty):
+        if stage == 'fit' and isinstance(self.train_dataset, TrainingChips):
             skipped = self.train_dataset.skipped
             rank_zero_info(f'Imagery: {skipped} empty chips were skipped in training')
 

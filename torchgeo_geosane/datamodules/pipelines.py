@@ -71,8 +71,19 @@ def normalisation(units: Sequence[str], scales: Sequence[BandScale]) -> K.Augmen
     return _pipeline(*in_decibels(units), *clipping(scales), _normalize(scales))
 
 
+def flips(units: Sequence[str], scales: Sequence[BandScale]) -> K.AugmentationSequential:
+    """For training: as :func:`normalisation`, flipped at random in both directions.
+
+    Args:
+        units: Unit of each channel, as a data set states it.
+        scales: How each channel is normalised.
+    """
+    steps = *in_decibels(units), *clipping(scales), _normalize(scales)
+    return _pipeline(*steps, K.RandomHorizontalFlip(), K.RandomVerticalFlip())
+
+
 def augmentation(units: Sequence[str], scales: Sequence[BandScale]) -> K.AugmentationSequential:
-    """For training: as :func:`normalisation`, with random changes.
+    """For training: as :func:`flips`, with random changes of bands.
 
     Radar gets speckle and shifts of whole bands, reflectance and photographs a gain for each band,
     all before the normalisation; after it reflectance loses bands, and everything is flipped.

@@ -183,11 +183,20 @@ class Imagery(GeoDataset):
         sample |= self._place(query)
         return sample if self.transforms is None else self.transforms(sample)
 
+    def pixels(self, index: Any) -> NDArray[Any]:
+        """Read one chip as the files hold it: their type or float32, NaN where there is no data.
+
+        Raises:
+            IndexError: If no image lies there.
+            DataError: If a file is damaged.
+        """
+        return self.stack.read(self._table, self._disambiguate_slice(index))
+
     def is_empty(self, index: Any) -> bool:
         """Whether a chip holds nothing to learn from: no pixel with data and, if any, label."""
         query = self._disambiguate_slice(index)
         if self.labels is None:
-            return bool(np.isnan(self.stack.read(self._table, query)).all())
+            return bool(np.isnan(self.pixels(query)).all())
         if (self._read_mask(query) == IGNORE_INDEX).all():
             return True  # Labels are quick to read.
         return bool(
