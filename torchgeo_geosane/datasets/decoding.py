@@ -15,10 +15,11 @@ from rasterio.errors import RasterioError
 from torchgeo_geosane.datasets import warping
 from torchgeo_geosane.datasets.acquisitions import Acquisition
 from torchgeo_geosane.datasets.georeference import cannot_warp
-from torchgeo_geosane.datasets.grid import Grid, Pixels, around_the_earth, rounded, same_crs
+from torchgeo_geosane.datasets.grid import Grid, Pixels, rounded, same_crs
 from torchgeo_geosane.datasets.no_data import Mask, holdable
 from torchgeo_geosane.datasets.open_files import at_once, open_file
 from torchgeo_geosane.datasets.raster_files import RasterFile
+from torchgeo_geosane.datasets.reprojection import around_the_earth
 from torchgeo_geosane.datasets.resampling import EXACT, Axis, read_part
 from torchgeo_geosane.datasets.turns import Turn, Upright
 from torchgeo_geosane.errors import DataError
@@ -230,7 +231,7 @@ def _read(
 
 
 def _copies(file: RasterFile, grid: Grid, pixels: Pixels) -> list[Grid]:
-    """A file's own grid; of longitudes, also one turn of the Earth to either side of a rectangle."""
+    """A file's own grid and, where x runs around the Earth, those one turn to either side of it."""
     around = around_the_earth(grid.crs)
     if around is None:
         return [file.grid]

@@ -9,36 +9,66 @@ import pandas as pd
 import shapely
 from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
-from rasterio.warp import calculate_default_transform
+from shapely.affinity import translate
 
 from torchgeo_geosane.datasets.acquisitions import Acquisition
-from torchgeo_geosane.datasets.grid import same_crs
+from torchgeo_geosane.datasets.georeference import cannot_warp
+from torchgeo_geosane.datasets.grid import rounded, same_crs
 from torchgeo_geosane.datasets.raster_files import RasterFile
+from torchgeo_geosane.datasets.reprojection import around_the_earth, everywhere, reprojected
 from torchgeo_geosane.datasets.sources import Source
 from torchgeo_geosane.errors import DataError
 
 _EXACT = 1e-4
 
 
-def outlines(acquisitions: Sequence[Acquisition], bands: Sequence[str]) -> gpd.GeoSeries:
-    """Outlines of images, all in the CRS of the first; other CRS's edges have 21 points a side."""
-    finest = [acquisition.finest(bands) for acquisition in acquisitions]
-    crs = finest[0].crs
-    return gpd.GeoSeries([_outline(file, crs) for file in finest], crs=crs)
+def outlines(acquisitions: Sequence[Acquisition], bands: Sequence[str], crs: CRS) -> gpd.GeoSeries:
+    """Outlines of images.
+
+    Where one reaches across the antimeridian, or the files count so, longitudes (and x of
+    cylindrical projections) run from 0 once around the Earth.
+
+    Args:
+        acquisitions: The images.
+        bands: Of the files that hold some of them, the finest tells.
+        crs: The system of the result.
+
+    Raises:
+        DataError: If a file cannot be transformed.
+    """
+    files = [acquisition.finest(bands) for acquisition in acquisitions]
+    found: list[shapely.Geometry] = [None] * len(files)
+    for wkt in {file.crs for file in files}:
+        here = [at for at, file in enumerate(files) if file.crs == wkt]
+        for at, outline in zip(here, _outlines([files[at] for at in here], crs), strict=True):
+            found[at] = outline
+    return gpd.GeoSeries(_unbroken(found, around_the_earth(crs.to_wkt())), crs=crs)
 
 
-def _outline(file: RasterFile, crs: str) -> shapely.Geometry:
-    box = shapely.box(*file.bounds)
-    if same_crs(file.crs, crs):
-        return box
+def _outlines(files: Sequence[RasterFile], crs: CRS) -> gpd.GeoSeries:
+    """Outlines of files of one system, in another."""
+    own = gpd.GeoSeries([file.grid.outline(file.whole) for file in files], crs=files[0].crs)
     try:
-        dense = gpd.GeoSeries([shapely.segmentize(box, box.length / 84)], crs=file.crs)
-        return dense.to_crs(crs).iloc[0]
+        return reprojected(own, crs)
     except ProjError as error:
-        raise DataError(
-            f'cannot warp {file.path} to another coordinate reference system ({error}): '
-            'reproject the file'
-        ) from error
+        raise cannot_warp(files[0].path, error) from error
+
+
+def _unbroken(found: list[shapely.Geometry], around: float | None) -> list[shapely.Geometry]:
+    if around is None:
+        return found
+    half = around / 2 * (1 + 1e-9)
+    bounds = np.array([area.bounds for area in found]).reshape(-1, 4)
+    left, right = bounds[:, 0], bounds[:, 2]
+    # What runs around the whole Earth has no side on which it should lie.
+    narrow = right - left < half
+    if not ((left < -half) | (right > half))[narrow].any():
+        return found
+    turns = np.where(narrow, np.floor((left + right) / 2 / around), 0)
+    return [
+        translate(area, -around * turn) if turn else area
+        for area, turn in zip(found, turns.tolist(), strict=True)
+    ]
 
 
 def target_grid(
@@ -53,7 +83,7 @@ def target_grid(
         res: Size of a pixel in its units.
 
     Raises:
-        DataError: If the system is unknown.
+        DataError: If the system is unknown, or the image has no place in it.
     """
     file = source.acquisitions[0].finest(source.bands)
     try:
@@ -66,12 +96,11 @@ def target_grid(
         return target, (res, res) if isinstance(res, int | float) else res
     if same_crs(file.crs, target.to_wkt()):
         return target, file.res
-    left, bottom, right, top = file.bounds
-    width, height = round((right - left) / file.res[0]), round((top - bottom) / file.res[1])
-    transform, _, _ = calculate_default_transform(
-        file.crs, target.to_wkt(), width, height, left, bottom, right, top
-    )
-    return target, (transform.a, -transform.e)
+    # A square pixel of the same area on average.
+    side = math.sqrt(_outlines([file], target).area.iloc[0] / (file.width * file.height))
+    if side == 0:
+        raise DataError(f'{file.path} has no place in {target.to_string()}: name another crs')
+    return target, (side, side)
 
 
 def make_index(
@@ -83,7 +112,7 @@ def make_index(
         source: The sensor.
         crs: Coordinate reference system of the index.
         res: Size of a pixel.
-        limits: What else must be there, by name.
+        limits: What else must be there, by name: outlines in that system.
 
     Returns:
         The common outlines, cut to whole pixels of the image; images that lie elsewhere have no
@@ -92,13 +121,18 @@ def make_index(
     Raises:
         DataError: If nothing is in common.
     """
-    area = outlines(source.acquisitions, source.bands).to_crs(crs)
+    area = outlines(source.acquisitions, source.bands, crs)
+    if area.is_empty.all():
+        raise DataError(
+            f'no image of {source.sensor.name!r} has a place in {crs.to_string()}: name another crs'
+        )
     for name, other in limits.items():
-        common = area.intersection(other.to_crs(crs).union_all())
+        everything = everywhere(other.union_all(), crs.to_wkt())
+        common = area.intersection(shapely.union_all(everything))
         if not (common.area > 0).any():
             raise DataError(
                 f'the images of {source.sensor.name!r}, at {_extent(area)}, do not overlap {name}, '
-                f'at {_extent(other.to_crs(crs))} in {crs.to_string()}: check the files and their '
+                f'at {_extent(other)} in {crs.to_string()}: check the files and their '
                 'coordinate reference systems'
             )
         area = common
@@ -125,10 +159,12 @@ def _whole_pixels(
 ) -> shapely.Geometry:
     """An outline whose bounds are whole pixels of its image, where that is not warped."""
     file = image.finest(source.bands)
-    if not same_crs(file.crs, crs.to_wkt()):
+    if not same_crs(file.crs, crs.to_wkt()) or area.is_empty:
         return area
     left, bottom, right, top = area.bounds
     west, north = file.bounds[0], file.bounds[3]
+    around = around_the_earth(crs.to_wkt())
+    west += 0.0 if around is None else around * rounded((left - west) / around)
     inner = shapely.box(
         west + math.ceil((left - west) / res[0] - _EXACT) * res[0],
         north - math.floor((north - bottom) / res[1] + _EXACT) * res[1],

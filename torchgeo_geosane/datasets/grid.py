@@ -147,12 +147,3 @@ def _phase(offset: float, res: float) -> float:
 def same_crs(first: str, second: str) -> bool:
     """Whether two spellings, as WKT, are one coordinate reference system."""
     return first == second or CRS.from_wkt(first) == CRS.from_wkt(second)
-
-
-@lru_cache(maxsize=1024)
-def around_the_earth(crs: str) -> float | None:
-    """Once around the Earth in the units of longitudes, or None where x is no longitude."""
-    system = CRS.from_wkt(crs)
-    if not system.is_geographic:
-        return None
-    return math.tau / system.units_factor[1]

@@ -121,13 +121,12 @@ class Imagery(GeoDataset):
         self.labels: Labels | None = None
         if labels is not None and legend is not None:
             self.labels = find_labels(labels, legend, attribute, background)
-        self._others = self.stack.others()
         target, self._res = target_grid(leader, crs, res)
         self.index = make_index(leader, target, self._res, self._limits(target))
 
     def _limits(self, crs: CRS) -> dict[str, gpd.GeoSeries]:
         """What chips must lie below beside the leading sensor's images."""
-        others = zip(self.stack.sources[1:], self._others, strict=True)
+        others = zip(self.stack.sources[1:], self.stack.others(crs), strict=True)
         limits = {source.sensor.name: area for source, area in others}
         return limits if self.labels is None else {**limits, 'the labels': self.labels.outline(crs)}
 
@@ -135,7 +134,7 @@ class Imagery(GeoDataset):
     def _table(self) -> IndexTable:
         # TorchGeo's splits give a copy of the data set another index.
         if self._arrays is None or self._arrays.index is not self.index:
-            self._arrays = IndexTable.of(self.index, self._others)
+            self._arrays = IndexTable.of(self.index, self.stack.others(self.index.crs))
         return self._arrays
 
     @property

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from torchgeo_geosane.datasets.acquisitions import Acquisition
-from torchgeo_geosane.datasets.grid import Pixels
+from torchgeo_geosane.datasets.grid import Bounds, Pixels
+from torchgeo_geosane.datasets.reprojection import around_the_earth
 
 Query = tuple[slice, slice, slice]
 Boxes = NDArray[np.float64]
@@ -30,6 +31,7 @@ class IndexTable:
         starts: When each was taken, in ns.
         stops: When that ended.
         others: Bounds of the images of each further sensor.
+        around: Once around the Earth along x, where x runs so.
     """
 
     index: gpd.GeoDataFrame
@@ -39,10 +41,11 @@ class IndexTable:
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
     others: tuple[Boxes, ...]
+    around: float | None
 
     @classmethod
     def of(cls, index: gpd.GeoDataFrame, others: Iterable[gpd.GeoSeries]) -> 'IndexTable':
-        """From an index, and the outlines of further sensors' images."""
+        """From an index, and the outlines of further sensors' images in its system."""
         return cls(
             index=index,
             wkt=index.crs.to_wkt(),
@@ -50,7 +53,8 @@ class IndexTable:
             images=index['image'].to_numpy(),
             starts=_nanoseconds(index.index.left),
             stops=_nanoseconds(index.index.right),
-            others=tuple(other.to_crs(index.crs).bounds.to_numpy() for other in others),
+            others=tuple(other.bounds.to_numpy() for other in others),
+            around=around_the_earth(index.crs.to_wkt()),
         )
 
     @cached_property
@@ -67,7 +71,14 @@ class IndexTable:
         during = (self.starts <= pd.Timestamp(stop).value) & (
             self.stops >= pd.Timestamp(start).value
         )
-        return np.flatnonzero(during & meeting(self.boxes, query))[::step]
+        return np.flatnonzero(during & meeting(self.boxes, query, self.around))[::step]
+
+    def box(self, row: int, query: Query) -> Bounds:
+        """Bounds of a row, on the side of the Earth where a query lies."""
+        left, bottom, right, top = _beside(self.boxes[row : row + 1], query, self.around)[
+            0
+        ].tolist()
+        return left, bottom, right, top
 
     def nearest_in_time(
         self, row: int, sensor: int, query: Query, acquisitions: Sequence[Acquisition]
@@ -79,15 +90,34 @@ class IndexTable:
             after = image.start.value - int(self.stops[row])
             return max(after, int(self.starts[row]) - image.stop.value, 0)
 
-        found = np.flatnonzero(meeting(self.others[sensor], query))
+        found = np.flatnonzero(meeting(self.others[sensor], query, self.around))
         return sorted((acquisitions[int(at)] for at in found), key=distance)
 
 
-def meeting(boxes: Boxes, query: Query) -> NDArray[np.bool_]:
-    """Which boxes share more than an edge with a query."""
+def meeting(boxes: Boxes, query: Query, around: float | None = None) -> NDArray[np.bool_]:
+    """Which boxes share more than an edge with a query.
+
+    Args:
+        boxes: The boxes.
+        query: The query.
+        around: Once around the Earth along x, where x runs so: boxes then lie on all its turns.
+    """
     x, y, _ = query
-    left, bottom, right, top = boxes.T
+    left, bottom, right, top = _beside(boxes, query, around).T
     return (left < x.stop) & (right > x.start) & (bottom < y.stop) & (top > y.start)
+
+
+def _beside(boxes: Boxes, query: Query, around: float | None) -> Boxes:
+    """Boxes counted around the Earth so that they lie nearest to a query."""
+    if around is None:
+        return boxes
+    x = query[0]
+    left, bottom, right, top = boxes.T
+    turn = around * np.floor(((x.start + x.stop) - (left + right)) / 2 / around + 0.5)
+    # What runs around the whole Earth lies below every query.
+    whole = right - left >= around * (1 - 1e-6)
+    sides = np.where(whole, x.start, left + turn), np.where(whole, x.stop, right + turn)
+    return np.stack([sides[0], bottom, sides[1], top], 1)
 
 
 def mosaic(layers: Iterable[NDArray[Any]], shape: tuple[int, int, int]) -> NDArray[Any]:

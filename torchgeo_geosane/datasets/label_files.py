@@ -20,6 +20,7 @@ from torchgeo_geosane.datasets.grid import Grid, Pixels
 from torchgeo_geosane.datasets.labels import IGNORE_INDEX, Labels, Legend
 from torchgeo_geosane.datasets.open_files import modified
 from torchgeo_geosane.datasets.raster_files import SUFFIXES
+from torchgeo_geosane.datasets.reprojection import everywhere
 from torchgeo_geosane.errors import DataError, did_you_mean
 from torchgeo_geosane.sensors import Band, Sensor
 
@@ -44,7 +45,7 @@ class RasterLabels(Labels):
 
     def outline(self, crs: CRS) -> gpd.GeoSeries:
         """The outlines of all files."""
-        return outlines(self._maps, ('label',)).to_crs(crs)
+        return outlines(self._maps, ('label',), crs)
 
     def _stamp(self) -> str:
         files = [file.path for one in self._maps for file in one.files]
@@ -52,8 +53,9 @@ class RasterLabels(Labels):
 
     def _draw(self, grid: Grid, pixels: Pixels) -> NDArray[np.uint8]:
         mask = np.full((1, pixels.height, pixels.width), IGNORE_INDEX, np.uint8)
-        window = grid.outline(pixels)
-        for index in self._outline_in(grid.crs).sindex.query(window):
+        windows = everywhere(grid.outline(pixels), grid.crs)
+        _, near = self._outline_in(grid.crs).sindex.query(windows)
+        for index in np.unique(near):
             found = self._maps[int(index)]
             values = decode_values(found, ('label',), grid, pixels, resampling=Resampling.nearest)
             labelled = self._indices(values, found)

@@ -14,6 +14,7 @@ from torchgeo_geosane.datasets.block_cache import BlockCache
 from torchgeo_geosane.datasets.decoding import data_type, decode, extent
 from torchgeo_geosane.datasets.grid import Grid, Pixels
 from torchgeo_geosane.datasets.open_files import modified
+from torchgeo_geosane.datasets.reprojection import around_the_earth
 from torchgeo_geosane.errors import DataError, SensorError, did_you_mean
 from torchgeo_geosane.sensors import Sensor, get_sensor
 from torchgeo_geosane.sensors.base import plain_name
@@ -61,6 +62,8 @@ class Source:
             return self._decode(acquisition, grid, pixels)
         whole = extent(acquisition, self.bands, grid)
         here = pixels.overlap(whole)
+        if here != pixels and around_the_earth(grid.crs) is not None:
+            return self._decode(acquisition, grid, pixels)  # It may lie on the other side.
         if here.is_empty:
             return np.full((len(self.bands), pixels.height, pixels.width), np.nan, np.float32)
         stamps = [(file.path, modified(file.path)) for file in acquisition.holding(self.bands)]

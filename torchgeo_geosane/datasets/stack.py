@@ -6,6 +6,7 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 from numpy.typing import NDArray
+from pyproj import CRS
 
 from torchgeo_geosane.datasets.block_cache import BlockCache
 from torchgeo_geosane.datasets.footprints import outlines
@@ -47,9 +48,9 @@ class Stack:
         """What all values can be held in."""
         return np.result_type(*(source.dtype for source in self.sources))
 
-    def others(self) -> list[gpd.GeoSeries]:
-        """Outlines of the images of each further sensor."""
-        return [outlines(source.acquisitions, source.bands) for source in self.sources[1:]]
+    def others(self, crs: CRS) -> list[gpd.GeoSeries]:
+        """Outlines of the images of each further sensor, in a coordinate reference system."""
+        return [outlines(source.acquisitions, source.bands, crs) for source in self.sources[1:]]
 
     def read(self, table: IndexTable, query: Query) -> NDArray[Any]:
         """Read one chip, see :func:`~.decoding.decode` for the result.
@@ -71,7 +72,7 @@ class Stack:
             clipped(
                 leader.read(leader.acquisitions[table.images[row]], grid, pixels, self.cache),
                 pixels,
-                grid.inside(tuple(table.boxes[row])),
+                grid.inside(table.box(row, query)),
             )
             for row in rows
         )

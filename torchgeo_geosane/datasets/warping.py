@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import Transformer
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
@@ -20,11 +19,11 @@ from torchgeo_geosane.datasets.grid import (
     Coordinates,
     Grid,
     Pixels,
-    around_the_earth,
     mapped,
     same_crs,
 )
 from torchgeo_geosane.datasets.no_data import Mask, either, unknown
+from torchgeo_geosane.datasets.reprojection import around_the_earth, near, transformer
 from torchgeo_geosane.datasets.resampling import EXACT, MOST_AT_ONCE, between, interpolate
 from torchgeo_geosane.datasets.turns import Upright
 
@@ -36,16 +35,6 @@ _ERROR = 0.02
 _POINTS = 33
 
 
-@lru_cache(maxsize=256)
-def transformer(source: str, target: str) -> Transformer:
-    """The way from one coordinate reference system, as WKT, to another.
-
-    Raises:
-        ProjError: If there is none.
-    """
-    return Transformer.from_crs(source, target, always_xy=True)
-
-
 @lru_cache(maxsize=4096)
 def extent(own: Grid, whole: Pixels, grid: Grid) -> Pixels:
     """The rectangle of a grid around a raster, with a margin.
@@ -53,7 +42,7 @@ def extent(own: Grid, whole: Pixels, grid: Grid) -> Pixels:
     Args:
         own: The raster's own grid.
         whole: All its pixels.
-        grid: The other grid; of longitudes, the rectangle lies around the raster's first corner.
+        grid: The other grid; around the Earth, the rectangle lies around the raster's first corner.
 
     Raises:
         ProjError: If the raster cannot be transformed.
@@ -73,11 +62,6 @@ def extent(own: Grid, whole: Pixels, grid: Grid) -> Pixels:
     (col, end), (row, last) = ((int(side.min()), int(side.max())) for side in (across, along))
     wider, higher = 2 + (end - col) // 50, 2 + (last - row) // 50
     return Pixels(col - wider, row - higher, end - col + 2 * wider, last - row + 2 * higher)
-
-
-def near(x: Coordinates, middle: float, around: float) -> Coordinates:
-    """Longitudes counted so that they are at most half the Earth from a middle."""
-    return x - around * np.floor((x - middle) / around + 0.5)
 
 
 # Files of one resolution share them.
