@@ -58,7 +58,10 @@ def test_an_asset_that_does_not_exist(root: Path) -> None:
 
 def test_an_extra_file(root: Path) -> None:
     shutil.copy(band(root), root / 's2' / 'T32UPU_20200601T103031_SCL.tif')
-    with pytest.raises(DataError, match=r'1 files do not say .*_SCL\.tif: leave them out'):
+    (source,) = Imagery({OPTICAL: root / 's2'}).stack.sources
+    assert [text.endswith("_SCL.tif: named 'SCL'") for text in source.left_out] == [True]
+    shutil.copy(band(root), root / 's2' / 'roughness.tif')
+    with pytest.raises(DataError, match=r'1 files do not say .*roughness\.tif: leave them out'):
         Imagery({OPTICAL: root / 's2'})
     assert len(Imagery({OPTICAL: str(root / 's2' / '*_B*.tif')})) == 1
 

@@ -20,7 +20,7 @@ from torchgeo_geosane.datamodules.squares import few_labels
 from torchgeo_geosane.datamodules.training_chips import TrainingChips
 from torchgeo_geosane.datamodules.windows import Place, RandomWindows, grid_windows, places
 from torchgeo_geosane.datasets import Imagery
-from torchgeo_geosane.datasets.acquisitions import Paths
+from torchgeo_geosane.datasets.acquisitions import Files, Paths
 from torchgeo_geosane.datasets.index_table import Query
 from torchgeo_geosane.datasets.labels import Value
 from torchgeo_geosane.errors import DataError, did_you_mean
@@ -41,7 +41,7 @@ class ImageryDataModule(GeoDataModule):
 
     def __init__(
         self,
-        images: Mapping[str, Paths],
+        images: Mapping[str, Files],
         labels: Paths | None = None,
         classes: Sequence[str] | Mapping[str, Value] = (),
         attribute: str | None = None,

@@ -2,27 +2,38 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from glob import escape, glob
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from torchgeo_geosane.datasets.band_names import codes_in, named_band
+from torchgeo_geosane.datasets.evidence import Evidence, How
+from torchgeo_geosane.datasets.file_bands import is_label
 from torchgeo_geosane.datasets.open_files import is_remote
-from torchgeo_geosane.datasets.raster_files import SUFFIXES, RasterFile, header, named_band
+from torchgeo_geosane.datasets.product_names import any_date, named, products_of
+from torchgeo_geosane.datasets.raster_files import (
+    SUFFIXES,
+    Beside,
+    RasterFile,
+    Told,
+    header,
+)
 from torchgeo_geosane.datasets.stac import StacItem, is_stac, read_items
-from torchgeo_geosane.errors import DataError
+from torchgeo_geosane.errors import DataError, did_you_mean
 from torchgeo_geosane.sensors import Sensor
-from torchgeo_geosane.sensors.base import plain_name
+from torchgeo_geosane.sensors.spelling import words
 
 Paths = str | Path | Sequence[str | Path]
+Files = Paths | Mapping[str, Any]
+"""Files alone, or a mapping that also says what is in them, see :func:`split_told`."""
 
 _RESOLUTION = re.compile(r'(?<![A-Za-z0-9])\d\dm(?![A-Za-z0-9])')
-_DATE = re.compile(
-    r'(?<!\d)((?:19|20)\d\d)-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])'
-    r'(?:T([01]\d|2[0-3])([0-5]\d)([0-5]\d))?(?!\d)'
-)
+_PREVIEWS = {'tci', 'pvi', 'preview', 'thumbnail', 'quicklook', 'browse', 'ql'}
+_UNDATED = Evidence(How.UNKNOWN, 'no date is stated')
 
 
 @dataclass(frozen=True)
@@ -34,12 +45,14 @@ class Acquisition:
         files: One file, or several that hold different bands.
         start: When it began.
         stop: When it ended; both are the limits of pandas' calendar where that is unknown.
+        dated: What says when it was taken.
     """
 
     name: str
     files: tuple[RasterFile, ...]
     start: pd.Timestamp
     stop: pd.Timestamp
+    dated: Evidence = field(default=_UNDATED, compare=False)
 
     def holding(self, bands: Iterable[str]) -> list[RasterFile]:
         """The files that hold at least one of some bands."""
@@ -50,49 +63,111 @@ class Acquisition:
         return min(self.holding(bands), key=lambda file: file.res[0] * file.res[1])
 
 
-def find_acquisitions(paths: Paths, sensor: Sensor) -> list[Acquisition]:
+@dataclass(frozen=True)
+class Found:
+    """What lies in folders, lists or STAC items.
+
+    Attributes:
+        acquisitions: The images, by name.
+        left_out: Files that are not read, and why, to be read by a person.
+    """
+
+    acquisitions: tuple[Acquisition, ...]
+    left_out: tuple[str, ...]
+
+
+def split_told(files: Files) -> tuple[Paths, Told]:
+    """Files, and what is said about them: ``{'files': 'data', 'bands': {'R': 3, 'G': 2, 'B': 1}}``.
+
+    Raises:
+        DataError: If there is a key that means nothing, or none for the files.
+    """
+    if not isinstance(files, Mapping):
+        return files, Told()
+    known = ['files', *Told.__dataclass_fields__]
+    for key in files:
+        if key not in known:
+            raise DataError(f'unknown {key!r} about files{did_you_mean(str(key), known)}')
+    if 'files' not in files:
+        raise DataError(f'{dict(files)} names no files: add them, as in {{files: data, bands: …}}')
+    return files['files'], Told(**{key: value for key, value in files.items() if key != 'files'})
+
+
+def find_acquisitions(paths: Files, sensor: Sensor) -> list[Acquisition]:
+    """The images of a sensor, see :func:`find_images`."""
+    return list(find_images(paths, sensor).acquisitions)
+
+
+def find_images(paths: Files, sensor: Sensor) -> Found:
     """Find the images of a sensor.
 
     Args:
         paths: A folder (with those below it), a glob, a file, a JSON file of STAC items, or a
-            sequence of these.
+            sequence of these; or a mapping of ``files`` to it that also says more, see
+            :class:`~.raster_files.Told`.
         sensor: The sensor, whose bands the files hold.
 
     Returns:
-        Images by name; those that hold one band a file have several files.
+        Images by name, those that hold one band a file have several files; and what else was there.
 
     Raises:
-        DataError: If there is none, or a file is damaged, without georeference or of another
-            number of bands, or two files hold one band of one image.
+        DataError: If there is none, a file is damaged, without georeference or says of its bands
+            what contradicts the sensor, or two files hold one band of one image.
     """
-    listed = [paths] if isinstance(paths, str | Path) else list(paths)
+    given, told = split_told(paths)
+    listed = [given] if isinstance(given, str | Path) else list(given)
     items = [item for path in listed if is_stac(path) for item in read_items(Path(path))]
     files = [file for path in listed if not is_stac(path) for file in _files(str(path))]
     grouped: dict[str, list[RasterFile]] = {}
-    strange = []
+    silent, left_out = [], []
     for path in sorted(set(files)):
-        found = header(path, sensor)
+        beside = _beside(path, sensor) if told.bands is None else None
+        if beside is not None:
+            left_out.append(f'{path}: {beside}')
+            continue
+        found = header(path, sensor, told)
         if found is None:
-            strange.append(path)
+            silent.append(path)
+        elif isinstance(found, Beside):
+            left_out.append(f'{path}: {", ".join(found.holds)}')
         else:
             grouped.setdefault(_key(path, found, sensor), []).append(found)
+    if silent and not grouped and sensor.in_chans == 1 and '[' in sensor.name:
+        # No file names a band: that it is this one is what the user says.
+        only = replace(told, bands={sensor.band_names[0]: 1})
+        grouped = {str(Path(path).with_suffix('')): [_read(path, sensor, only)] for path in silent}
+        silent = []
+    if silent:
+        raise DataError(
+            f'{len(silent)} files do not say which band of {sensor.name!r} they hold, first '
+            f'{silent[0]}: leave them out, for instance by a glob'
+        )
     acquisitions = [
-        Acquisition(name, _one_a_band(name, group), *_dates(name))
+        Acquisition(name, _one_a_band(name, group), *_dates(name, group))
         for name, group in sorted(grouped.items())
     ]
-    acquisitions += [_from_item(item, sensor) for item in items]
+    acquisitions += [_from_item(item, sensor, told) for item in items]
     if not acquisitions:
-        extra = f'; {len(strange)} files name no band, first {strange[0]}' if strange else ''
+        others = f'; {len(left_out)} files hold others, first {left_out[0]}' if left_out else ''
         raise DataError(
-            f'no image of sensor {sensor.name!r} in {", ".join(map(str, listed))}{extra}: files '
-            f'hold all of its bands, or one that their name names ({", ".join(sensor.band_names)})'
+            f'no image of sensor {sensor.name!r} in {", ".join(map(str, listed))}{others}: files '
+            f'hold all of its bands, or one that they name ({", ".join(sensor.band_names)})'
         )
-    if strange:
-        raise DataError(
-            f'{len(strange)} files do not say which band of {sensor.name!r} they hold, first '
-            f'{strange[0]}: leave them out, for instance by a glob'
-        )
-    return acquisitions
+    return Found(tuple(acquisitions), tuple(left_out))
+
+
+def _read(path: str, sensor: Sensor, told: Told) -> RasterFile:
+    found = header(path, sensor, told)
+    assert isinstance(found, RasterFile)
+    return found
+
+
+def _beside(path: str, sensor: Sensor) -> str | None:
+    """What a file is that a product has beside its bands: a preview of 8 bits, for one."""
+    if all(band.gain is None for band in sensor.bands):
+        return None
+    previews = _PREVIEWS.intersection(words(Path(path).stem))
+    return f'a preview ({", ".join(previews)})' if previews else None
 
 
 def _files(path: str) -> list[str]:
@@ -109,13 +184,33 @@ def _files(path: str) -> list[str]:
 
 
 def _key(path: str, file: RasterFile, sensor: Sensor) -> str:
-    """What the files of one image have in common: the path without band and resolution."""
+    """What the files of one image have in common: the path without band, number and resolution."""
     plain = Path(path)
-    if len(file.bands) > 1 or (named := named_band(plain.stem, sensor)) is None:
+    if (
+        is_label(sensor)
+        or len(file.bands) > 1
+        or (rest := _without_band(plain.stem, sensor)) is None
+    ):
         return str(plain.with_suffix(''))
     folders = [part for part in plain.parent.parts if not re.fullmatch(r'R\d\dm', part)]
-    stem = _RESOLUTION.sub('', named[1]).strip('_-.')
+    stem = _RESOLUTION.sub('', rest).strip('_-.')
     return str(Path(*folders, re.sub(r'([_.-])[_.-]+', r'\1', stem)))
+
+
+def _without_band(name: str, sensor: Sensor) -> str | None:
+    """A name without the band that it names; None where it names none."""
+    product = named(name)
+    text = product.groups.get('band', '') if product is not None else ''
+    codes = codes_in(name, sensor)
+    if product is not None and text and (not codes or product.rest.count(codes[-1][1]) == 0):
+        return product.rest
+    if codes:
+        return name[: codes[-1][0]] + name[codes[-1][2] :]
+    found = named_band(name, sensor)
+    if found is None:
+        return None
+    pattern = '[^A-Za-z0-9]*'.join(map(re.escape, found[2].split()))
+    return re.sub(rf'{pattern}(?!.*{pattern})', '', name, flags=re.IGNORECASE)
 
 
 def _one_a_band(name: str, files: Sequence[RasterFile]) -> tuple[RasterFile, ...]:
@@ -131,46 +226,38 @@ def _one_a_band(name: str, files: Sequence[RasterFile]) -> tuple[RasterFile, ...
     return tuple(dict.fromkeys(chosen.values()))
 
 
-def _dates(name: str) -> tuple[pd.Timestamp, pd.Timestamp]:
-    """The day, or the second, that a name states last in its file's part."""
-    found = list(_DATE.finditer(Path(name).name))
-    if not found:
-        return pd.Timestamp.min, pd.Timestamp.max
-    parts = [int(part) for part in found[-1].groups() if part is not None]
-    try:
-        start = pd.Timestamp(*parts)
-    except ValueError:  # The 31st of June is no date.
-        return pd.Timestamp.min, pd.Timestamp.max
-    length = pd.Timedelta(days=1) if len(parts) == 3 else pd.Timedelta(seconds=1)
-    return start, start + length - pd.Timedelta(microseconds=1)
+def _dates(name: str, files: Sequence[RasterFile]) -> tuple[pd.Timestamp, pd.Timestamp, Evidence]:
+    """When an image was taken: what its file states, then its name, then the product around it."""
+    for file in files:
+        if file.taken is not None:
+            return *file.taken, Evidence(How.STATED, 'stated by the file')
+    for product in products_of(files[0].path):
+        if product.start is not None and product.stop is not None:
+            found = f'{product.product.title}: {product.text}'
+            return product.start, product.stop, Evidence(How.NAMED, found)
+    span = any_date(Path(name).name)
+    if span is None:
+        return pd.Timestamp.min, pd.Timestamp.max, _UNDATED
+    return *span, Evidence(How.GUESSED, f'the first date in {Path(name).name}')
 
 
-def _from_item(item: StacItem, sensor: Sensor) -> Acquisition:
-    """The image of a STAC item: its assets by their bands, keys and file names."""
-    known = {plain_name(name): name for name in sensor.band_names}
+def _from_item(item: StacItem, sensor: Sensor, told: Told) -> Acquisition:
+    """The image of a STAC item: its assets by the bands that they state, their keys and names."""
+    candidates = [asset for asset in item.assets if asset.names_band_of(sensor)]
+    if not candidates:
+        candidates = [asset for asset in item.assets if asset.is_raster and not asset.bands]
     files: list[RasterFile] = []
-    for asset in item.assets:
-        named = [known[plain_name(name)] for name in asset.bands if plain_name(name) in known]
-        by_name = named_band(Path(asset.href).stem, sensor)
-        if plain_name(asset.key) in known:
-            named = [known[plain_name(asset.key)]]
-        elif not named and by_name is not None:
-            named = [by_name[0]]
-        elif not named and len(item.assets) == 1:
-            named = list(sensor.band_names)
+    for asset in candidates:
+        file = header(asset.href, sensor, told, asset)
         held = {band for file in files for band in file.bands}
-        if named and held.isdisjoint(named):
-            files.append(_asset(asset.href, tuple(named), sensor))
+        if isinstance(file, RasterFile) and held.isdisjoint(file.bands):
+            files.append(file)
     if not files:
+        stated = [asset.said for asset in item.assets if asset.said]
         raise DataError(
             f'no asset of STAC item {item.name!r} holds a band of sensor {sensor.name!r}: it has '
             f'{", ".join(asset.key for asset in item.assets) or "none"}'
+            + (f', with the bands {"; ".join(stated)}' if stated else '')
         )
-    return Acquisition(item.name, tuple(files), item.start, item.stop)
-
-
-def _asset(href: str, bands: tuple[str, ...], sensor: Sensor) -> RasterFile:
-    file = header(href, replace(sensor, bands=tuple(sensor.band(name) for name in bands)))
-    if file is None:
-        raise DataError(f'{href} holds one band, but its STAC item says {", ".join(bands)}')
-    return file
+    dated = Evidence(How.STATED, f'the STAC item {item.name}')
+    return Acquisition(item.name, tuple(files), item.start, item.stop, dated)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from torchgeo.datasets import GeoDataset
 
-from torchgeo_geosane.datasets.acquisitions import Paths
+from torchgeo_geosane.datasets.acquisitions import Files, Paths
 from torchgeo_geosane.datasets.block_cache import BlockCache
 from torchgeo_geosane.datasets.chips import DB, FILL, LINEAR, NoData
 from torchgeo_geosane.datasets.decoding import KEPT
@@ -56,7 +56,7 @@ class Imagery(GeoDataset):
 
     def __init__(
         self,
-        images: Mapping[str, Paths],
+        images: Mapping[str, Files],
         bands: Sequence[str] | None = None,
         labels: Paths | None = None,
         classes: Sequence[str] | Mapping[str, Value] = (),
@@ -78,7 +78,8 @@ class Imagery(GeoDataset):
         Args:
             images: Sensor, as ``'sentinel2_all'`` or, for files of some bands,
                 ``'sentinel2_all[B4,B3,B2]'``, to its files: a folder, a glob, a file, a JSON file of
-                STAC items, or a list of these.
+                STAC items, or a list of these. Where files do not say which band is which, a
+                mapping does: ``{'files': 'data', 'bands': {'R': 3, 'G': 2, 'B': 1}}``.
             bands: Bands in the order wanted, those of one sensor together; None is all.
             labels: Rasters of one band, or files of polygons.
             classes: Names of the classes in the order of their indices. Polygons hold the names,

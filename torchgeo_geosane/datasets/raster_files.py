@@ -1,26 +1,42 @@
 """Files of imagery: what their headers say, and which bands they hold."""
 
-import re
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from affine import Affine
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
+from rasterio.windows import Window
 
+from torchgeo_geosane.datasets.band_statements import file_bands
+from torchgeo_geosane.datasets.evidence import Evidence
+from torchgeo_geosane.datasets.file_bands import Mapped, decide_bands
 from torchgeo_geosane.datasets.georeference import georeference
 from torchgeo_geosane.datasets.grid import Bounds, Grid, Pixels
 from torchgeo_geosane.datasets.no_data import is_masked, nodata_values
 from torchgeo_geosane.datasets.open_files import open_file
-from torchgeo_geosane.errors import DataError
+from torchgeo_geosane.datasets.product_names import Span, stated_time
+from torchgeo_geosane.datasets.stac import StacAsset
 from torchgeo_geosane.sensors import Sensor
-from torchgeo_geosane.sensors.base import plain_name
 
 SUFFIXES = ('.tif', '.tiff', '.jp2', '.vrt', '.img')
 """Endings of the files that are looked for in folders."""
+
+_SAMPLED = 16
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the user says about the files of a sensor, where it differs from what they say.
+
+    Attributes:
+        bands: Band of the sensor to the number, from 1, or the description of a band in each file.
+    """
+
+    bands: Mapped | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,9 @@ class RasterFile:
         dtype: Type of the values.
         nodata: Value of each band that means no data.
         is_masked: Whether a mask or an alpha band says where there is no data.
+        evidence: Why each band is taken to be that band.
+        left_out: What it holds beside them, to be read by a person.
+        taken: From when to when it states that it was taken.
     """
 
     path: str
@@ -50,6 +69,9 @@ class RasterFile:
     dtype: str
     nodata: tuple[float | None, ...]
     is_masked: bool
+    evidence: tuple[Evidence, ...] = ()
+    left_out: tuple[str, ...] = ()
+    taken: Span | None = None
 
     @cached_property
     def grid(self) -> Grid:
@@ -75,74 +97,93 @@ class RasterFile:
         )
 
 
-def header(path: str, sensor: Sensor) -> RasterFile | None:
+@dataclass(frozen=True)
+class Beside:
+    """A file that holds no band of a sensor.
+
+    Attributes:
+        path: Path or URL.
+        holds: What it says that it holds, to be read by a person.
+    """
+
+    path: str
+    holds: tuple[str, ...]
+
+
+def header(
+    path: str,
+    sensor: Sensor,
+    told: Told | None = None,
+    asset: StacAsset | None = None,
+) -> RasterFile | Beside | None:
     """Read a file's header.
 
-    Bands are those that its descriptions name; else all of the sensor's, where there are as many;
-    else the one that the file's name names.
+    Args:
+        path: The file.
+        sensor: The sensor, with the bands that its files may hold.
+        told: What the user says about it.
+        asset: What a STAC item says about it.
 
     Returns:
-        None for a file of one band that it does not say which it is.
+        None for a file of one band that does not say which it is.
 
     Raises:
-        DataError: If it cannot be opened, has no georeference, or another number of bands.
+        DataError: If it cannot be opened, has no georeference, or what it says about its bands
+            contradicts the sensor or cannot be understood.
     """
+    told = told or Told()
     with open_file(path) as file:
-        crs, transform = georeference(path, file)
-        numbers = tuple(
-            number
-            for number, colour in zip(file.indexes, file.colorinterp, strict=True)
-            if colour != ColorInterp.alpha
-        )
-        bands = _bands(path, file, numbers, sensor)
-        if bands is None:
+        alpha = [
+            i for i, c in zip(file.indexes, file.colorinterp, strict=True) if c == ColorInterp.alpha
+        ]
+        is_mask = not alpha or _is_mask(file, alpha[0])
+        names = asset.names(file.count) if asset is not None else None
+        found = decide_bands(path, file_bands(file), sensor, told.bands, names, is_mask)
+        if found is None:
             return None
+        if not found.bands:
+            return Beside(path, found.left_out)
+        numbers = found.indexes
+        crs, transform = georeference(path, file)
         return RasterFile(
             path=path,
-            bands=bands,
-            indexes=numbers,
+            bands=found.bands,
+            indexes=found.indexes,
             crs=crs,
             transform=transform,
             width=file.width,
             height=file.height,
             dtype=str(np.result_type(*(file.dtypes[i - 1] for i in numbers))),
             nodata=nodata_values(file, numbers),
-            is_masked=is_masked(file, numbers),
+            is_masked=is_masked(file, numbers) and (is_mask or not _only_alpha(file, numbers)),
+            evidence=found.evidence,
+            left_out=found.left_out,
+            taken=stated_time({**file.tags(), **file.tags(ns='IMAGERY')}),
         )
 
 
-def _bands(
-    path: str, file: DatasetReader, numbers: Sequence[int], sensor: Sensor
-) -> tuple[str, ...] | None:
-    described = [file.descriptions[number - 1] for number in numbers]
-    known = {plain_name(name): name for name in sensor.band_names}
-    if all(text is not None and plain_name(text) in known for text in described):
-        return tuple(known[plain_name(text)] for text in described if text is not None)
-    if len(numbers) == sensor.in_chans:
-        return sensor.band_names
-    if len(numbers) == 1:
-        found = named_band(Path(path).stem, sensor)
-        return None if found is None else (found[0],)
-    raise DataError(
-        f'{path} holds {len(numbers)} bands, but sensor {sensor.name!r} has {sensor.in_chans} '
-        f'({", ".join(sensor.band_names)}): name the bands that it holds, as in '
-        f'{sensor.name.split("[")[0]}[{",".join(sensor.band_names[:2])}], or leave the file out'
-    )
+def _only_alpha(file: DatasetReader, numbers: Sequence[int]) -> bool:
+    """Whether alpha is the one mask of these bands."""
+    return all(MaskFlags.alpha in file.mask_flag_enums[number - 1] for number in numbers)
 
 
-def named_band(name: str, sensor: Sensor) -> tuple[str, str] | None:
-    """The band that a file's name names, last if several, and the name without it.
+def _is_mask(file: DatasetReader, number: int) -> bool:
+    """Whether a band that is tagged as alpha is one, by its values in some blocks.
 
-    ``B04``, ``b4`` and ``SR_B4`` are one band; letters or digits before or after it make another.
+    GDAL tags the fourth band of any four of 8 bits as alpha, be it near infrared. A mask holds
+    hardly more than two values: nothing and all.
     """
-    found = [
-        (match.start(), band.name, name[: match.start()] + name[match.end() :])
-        for band in sensor.bands
-        for match in re.finditer(_spelling(band.name), name, re.IGNORECASE)
-    ]
-    return max(found)[1:] if found else None
-
-
-def _spelling(band: str) -> str:
-    plain = re.sub(r'^B(?=\d)', 'B0*', plain_name(band))
-    return rf'(?<![A-Za-z0-9])(?:SR_)?{plain}(?![A-Za-z0-9])'
+    height, width = file.block_shapes[number - 1]
+    rows, cols = math.ceil(file.height / height), math.ceil(file.width / width)
+    count = min(rows * cols, _SAMPLED)
+    values = []
+    for at in range(count):
+        row, col = divmod(at * rows * cols // count, cols)
+        top, left = row * height, col * width
+        window = Window(left, top, min(width, file.width - left), min(height, file.height - top))
+        values.append(file.read(number, window=window).ravel())
+    sample = np.concatenate(values)
+    found, counts = np.unique(sample, return_counts=True)
+    top = np.iinfo(sample.dtype).max if sample.dtype.kind in 'iu' else 1
+    extremes = counts[(found == 0) | (found == top)].sum()
+    return len(found) <= 2 or bool(extremes > 0.9 * len(sample))

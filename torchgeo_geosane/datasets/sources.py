@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchgeo_geosane.datasets.acquisitions import Acquisition, Paths, find_acquisitions
+from torchgeo_geosane.datasets.acquisitions import Acquisition, Files, find_images
 from torchgeo_geosane.datasets.block_cache import BlockCache
 from torchgeo_geosane.datasets.decoding import data_type, decode, extent
 from torchgeo_geosane.datasets.grid import Grid, Pixels
@@ -29,12 +29,14 @@ class Source:
         bands: Names of the wanted ones, in the sensor's spelling.
         acquisitions: The images.
         nodata: Value that means no data in files that state none.
+        left_out: Files that are not read, and why.
     """
 
     sensor: Sensor
     bands: tuple[str, ...]
     acquisitions: tuple[Acquisition, ...]
     nodata: float | None
+    left_out: tuple[str, ...] = ()
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -84,12 +86,12 @@ class Source:
 
 
 def find_sources(
-    images: Mapping[str, Paths], bands: Sequence[str] | None, nodata: float | None
+    images: Mapping[str, Files], bands: Sequence[str] | None, nodata: float | None
 ) -> list[Source]:
     """The sensors that hold the wanted bands.
 
     Args:
-        images: Sensor to its files.
+        images: Sensor to its files, see :func:`~.acquisitions.find_images`.
         bands: Wanted bands in the order of the channels; None is all. Those of one sensor follow
             each other.
         nodata: Value that means no data in files that state none.
@@ -123,16 +125,23 @@ def find_sources(
     return [_source(*by_name[name], tuple(chosen), nodata) for name, chosen in wanted.items()]
 
 
-def _source(sensor: Sensor, paths: Paths, bands: tuple[str, ...], nodata: float | None) -> Source:
+def _source(sensor: Sensor, files: Files, bands: tuple[str, ...], nodata: float | None) -> Source:
     if len(set(bands)) < len(bands):
         raise SensorError(f'bands {list(bands)} name one twice: name each band once')
-    acquisitions = find_acquisitions(paths, sensor)
-    for acquisition in acquisitions:
+    found = find_images(files, sensor)
+    for acquisition in found.acquisitions:
         held = {band for file in acquisition.files for band in file.bands}
         lacking = [band for band in bands if band not in held]
         if lacking:
             raise DataError(
-                f'{Path(acquisition.name)} lacks {", ".join(lacking)} of {sensor.name!r}: '
+                f'{Path(acquisition.name)} lacks {", ".join(lacking)} of {sensor.name!r}'
+                f'{_others(acquisition)}: '
                 'restore the files, leave the image out, or ask for other bands'
             )
-    return Source(sensor, bands, tuple(acquisitions), nodata)
+    return Source(sensor, bands, found.acquisitions, nodata, found.left_out)
+
+
+def _others(acquisition: Acquisition) -> str:
+    """What an image holds beside the bands of its sensor, for a message."""
+    others = [text for file in acquisition.files for text in file.left_out]
+    return f', and has beside its other bands {", ".join(others)}' if others else ''

@@ -20,6 +20,11 @@ class Band:
         mean: Mean over land in ``units``, or None where no credible number is known.
         std: Standard deviation in ``units``, or None.
         description: What the band shows.
+        common_names: What STAC and others call it, e.g. ``('nir08', 'nir')``: names of
+            :data:`~.spelling.COMMON_NAMES`.
+        gain: Units for one of reflectance, kelvin or dB: a value is (physical - origin) x gain.
+            None where values stand for nothing physical, as in photographs.
+        origin: The reflectance, or the temperature in kelvin, at value 0.
     """
 
     name: str
@@ -28,6 +33,9 @@ class Band:
     mean: float | None = None
     std: float | None = None
     description: str = ''
+    common_names: tuple[str, ...] = ()
+    gain: float | None = None
+    origin: float = 0.0
 
     def is_same(self, other: 'Band') -> bool:
         """Whether both see the same: one name, one wavelength, whatever units and statistics."""
