@@ -16,8 +16,7 @@ from torchmetrics.classification import MulticlassJaccardIndex
 
 from torchgeo_geosane.callbacks import MeanIoU, SegmentationFigure
 from torchgeo_geosane.callbacks.mean_iou import mean_iou
-from torchgeo_geosane.datamodules import Sentinel2LandUseDataModule
-from torchgeo_geosane.datasets import Sentinel2LandUse
+from torchgeo_geosane.datamodules import ImageryDataModule
 
 ROOT = Path(__file__).parents[1] / 'data' / 'sentinel2_landuse'
 QUICKSTART = Path(__file__).parents[2] / 'examples' / 'quickstart.yaml'
@@ -43,9 +42,14 @@ def trainer(folder: Path, **kwargs) -> Trainer:
     return Trainer(**{**settings, **kwargs})
 
 
-def datamodule(**kwargs) -> Sentinel2LandUseDataModule:
-    settings = {'root': ROOT, 'patch_size': 32, 'batch_size': 2, 'length': 2}
-    return Sentinel2LandUseDataModule(**{**settings, **kwargs})
+def imagery() -> dict[str, object]:
+    data = yaml.safe_load(QUICKSTART.read_text())['data']['init_args']
+    places = {'images': {'sentinel2_all': str(ROOT)}, 'labels': str(ROOT / 'landuse.gpkg')}
+    return {**data, **places, 'patch_size': 32}
+
+
+def datamodule(**kwargs) -> ImageryDataModule:
+    return ImageryDataModule(**{**imagery(), 'batch_size': 2, 'length': 2, **kwargs})
 
 
 def test_figure_and_mean_iou_of_a_real_run(
@@ -66,8 +70,9 @@ def test_figure_and_mean_iou_of_a_real_run(
     expected = MulticlassJaccardIndex(8, ignore_index=255)
     model.eval()
     for batch in data.test_dataloader():
+        image = data.aug({'image': batch['image'].float()})['image']
         with torch.no_grad():
-            expected.update(model(data.aug(batch)['image']), batch['mask'])
+            expected.update(model(image), batch['mask'])
     torch.testing.assert_close(run.callback_metrics['test_mIoU'].cpu(), expected.compute())
     assert not model._forward_hooks
 
@@ -76,24 +81,10 @@ def test_figure_and_mean_iou_of_a_real_run(
     assert any(row['test_mIoU'] for row in rows)
 
 
-def test_whole_block_is_drawn_as_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[dict[str, torch.Tensor]] = []
-    data, run = datamodule(), trainer(tmp_path)
-    draw = Sentinel2LandUse.plot
-    monkeypatch.setattr(
-        Sentinel2LandUse, 'plot', lambda self, sample: drawn.append(sample) or draw(self, sample)
-    )
-    run.test(task(), datamodule=data, verbose=False)
-    (sample,), dataset = drawn, data.test_dataset
-    np.testing.assert_array_equal(sample['mask'].numpy(), dataset.mask)
-    np.testing.assert_allclose(sample['image'].numpy(), dataset.image, atol=0.5)
-    assert sample['prediction'].shape == dataset.mask.shape
-
-
 def test_bands_without_colour_warn_instead_of_failing(tmp_path: Path) -> None:
     run = trainer(tmp_path)
     with pytest.warns(UserWarning, match='no figure of the test'):
-        run.test(task(2), datamodule=datamodule(bands=['B08', 'B11']), verbose=False)
+        run.test(task(2), datamodule=datamodule(bands=['B8', 'B11']), verbose=False)
     assert 'test_mIoU' in run.callback_metrics
 
 
@@ -126,7 +117,7 @@ def test_quickstart_runs_with_the_stock_command(tmp_path: Path) -> None:
     """The shipped configuration, on the miniature, without weights and on a small backbone."""
     config = yaml.safe_load(QUICKSTART.read_text())
     config['model']['init_args'] |= {'weights': None, 'backbone': 'resnet18'}
-    config['data']['init_args'] |= {'root': str(ROOT), 'patch_size': 32, 'length': 4}
+    config['data']['init_args'] = {**imagery(), 'length': 4}
     config['trainer'] |= {'max_epochs': 1, 'accelerator': 'cpu', 'log_every_n_steps': 1}
     config['trainer']['logger']['init_args']['save_dir'] = str(tmp_path)
     path = tmp_path / 'config.yaml'

@@ -186,14 +186,11 @@ MINIATURES = {
     'classification_bigearthnet': Miniature(write_bigearthnet),
     'classification_eurosat': Miniature(write_eurosat),
     'detection_vhr10': Miniature(write_vhr10, (_PATCHES, _UNCHECKED)),
-    'own_imagery': Miniature(
+    'quickstart': Miniature(
         write_land_use,
-        (_PATCHES, '--data.init_args.length=4'),
+        ('--data.init_args.patch_size=32', '--data.init_args.length=4'),
         root='--data.init_args.images.sentinel2_all',
         file=('--data.init_args.labels', 'landuse.gpkg'),
-    ),
-    'quickstart': Miniature(
-        write_land_use, (_PATCHES, '--data.init_args.length=2'), root='--data.init_args.root'
     ),
     'regression_cowc': Miniature(write_cowc, (_UNCHECKED,)),
     'segmentation_mmflood': Miniature(write_mmflood, (_PATCHES, '--data.init_args.length=2')),

@@ -12,20 +12,17 @@ from torchgeo.datasets import RGBBandsMissingError
 
 from torchgeo_geosane.callbacks.predictions import PredictionCallback
 
-MAX_CHIPS = 64
-
 
 class SegmentationFigure(PredictionCallback):
     """Writes image, label and prediction to ``test_prediction.png`` when a test ends.
 
-    It draws with the ``plot`` method of the test dataset, which most TorchGeo datasets have. Where
-    the dataset says that its chips form a grid (``grid_shape``), the whole grid is drawn, otherwise
-    the first chip. The file lies beside the metrics, in the trainer's log directory.
+    It draws the first chip with the ``plot`` method of the test dataset, which most TorchGeo
+    datasets have. The file lies beside the metrics, in the trainer's log directory.
     """
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the chips of an earlier test."""
-        self._chips: list[dict[str, Tensor]] = []
+        """Forget the chip of an earlier test."""
+        self._chip: dict[str, Tensor] | None = None
 
     def on_test_batch_end(
         self,
@@ -36,23 +33,21 @@ class SegmentationFigure(PredictionCallback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the chips of the batch."""
-        if not trainer.is_global_zero:
-            return
-        kept = {**{key: batch[key] for key in ('image', 'mask')}, 'prediction': self.prediction}
-        for i in range(min(len(batch['mask']), MAX_CHIPS - len(self._chips))):
-            self._chips.append({key: value[i].cpu() for key, value in kept.items()})
+        """Keep the first chip."""
+        if self._chip is None and trainer.is_global_zero:
+            kept = {'image': batch['image'], 'mask': batch['mask'], 'prediction': self.prediction}
+            self._chip = {key: value[0].cpu() for key, value in kept.items()}
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the figure and print where it is."""
         folder = trainer.log_dir or trainer.default_root_dir
-        if not trainer.is_global_zero or not self._chips:
+        if not trainer.is_global_zero or self._chip is None:
             return
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
         dataset = datamodule.test_dataset or datamodule.dataset
         if isinstance(dataset, Subset):
             dataset = dataset.dataset
-        sample = _mosaic(self._chips, getattr(dataset, 'grid_shape', None))
+        sample = dict(self._chip)
         mean, std = (torch.as_tensor(x).view(-1, 1, 1) for x in (datamodule.mean, datamodule.std))
         sample['image'] = sample['image'] * std + mean
         try:
@@ -64,14 +59,3 @@ class SegmentationFigure(PredictionCallback):
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150)
         print(f'Figure of the test: {path}')
-
-
-def _mosaic(chips: list[dict[str, Tensor]], grid: tuple[int, int] | None) -> dict[str, Tensor]:
-    """Join the chips of a full grid, row by row; take the first chip where they do not form one."""
-    if grid is None or grid[0] * grid[1] != len(chips):
-        return chips[0]
-    rows = [chips[i : i + grid[1]] for i in range(0, len(chips), grid[1])]
-    return {
-        key: torch.cat([torch.cat([chip[key] for chip in row], dim=-1) for row in rows], dim=-2)
-        for key in chips[0]
-    }

@@ -8,11 +8,9 @@ from torchgeo_geosane.datamodules.eurosat import EuroSATDataModule
 from torchgeo_geosane.datamodules.fmow import FMoWDataModule
 from torchgeo_geosane.datamodules.fmow_sentinel import FMoWSentinelDataModule
 from torchgeo_geosane.datamodules.imagery import ImageryDataModule
-from torchgeo_geosane.datamodules.landsat7_landcover import Landsat7LandCoverDataModule
 from torchgeo_geosane.datamodules.resisc45 import RESISC45DataModule
 from torchgeo_geosane.datamodules.sen1floods11 import Sen1Floods11DataModule
 from torchgeo_geosane.datamodules.sen12flood import SEN12FloodDataModule
-from torchgeo_geosane.datamodules.sentinel2_landuse import Sentinel2LandUseDataModule
 from torchgeo_geosane.datamodules.spacenet1 import SpaceNet1DataModule
 
 __all__ = [
@@ -24,10 +22,8 @@ __all__ = [
     'FMoWDataModule',
     'FMoWSentinelDataModule',
     'ImageryDataModule',
-    'Landsat7LandCoverDataModule',
     'RESISC45DataModule',
     'SEN12FloodDataModule',
     'Sen1Floods11DataModule',
-    'Sentinel2LandUseDataModule',
     'SpaceNet1DataModule',
 ]

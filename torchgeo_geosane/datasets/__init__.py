@@ -6,10 +6,8 @@ from torchgeo_geosane.datasets.fmow import FMoW
 from torchgeo_geosane.datasets.fmow_sentinel import FMoWSentinel
 from torchgeo_geosane.datasets.imagery import Imagery
 from torchgeo_geosane.datasets.labels import IGNORE_INDEX
-from torchgeo_geosane.datasets.landsat7_landcover import Landsat7LandCover
 from torchgeo_geosane.datasets.sen1floods11 import Sen1Floods11
 from torchgeo_geosane.datasets.sen12flood import SEN12Flood
-from torchgeo_geosane.datasets.sentinel2_landuse import Sentinel2LandUse
 
 __all__ = [
     'DFC2020',
@@ -18,8 +16,6 @@ __all__ = [
     'FMoW',
     'FMoWSentinel',
     'Imagery',
-    'Landsat7LandCover',
     'SEN12Flood',
     'Sen1Floods11',
-    'Sentinel2LandUse',
 ]
