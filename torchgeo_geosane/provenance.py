@@ -8,7 +8,7 @@ Reading verifies it, so a damaged file is never trusted.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -90,8 +90,7 @@ class Provenance:
     @property
     def licence(self) -> str:
         """The licences that the weights inherit: the foundry's and the prompts'."""
-        licences = [self.foundry_licence, *(prompt.licence for prompt in self.prompts)]
-        return ', '.join(dict.fromkeys(licences))
+        return join_licences([self.foundry_licence, *(prompt.licence for prompt in self.prompts)])
 
     def counts(self) -> dict[Coverage, int]:
         """How many tensors are of each kind of coverage."""
@@ -124,6 +123,11 @@ class Provenance:
             return cls(**{**values, 'prompts': prompts, 'stem': stem})
         except (ValueError, TypeError, KeyError) as error:
             raise CacheError(f'the provenance is not readable: {error}') from error
+
+
+def join_licences(licences: Iterable[str]) -> str:
+    """Licences that all hold, each once."""
+    return ', '.join(dict.fromkeys(licences))
 
 
 def digest(tensors: Mapping[str, Tensor], text: str = '') -> str:

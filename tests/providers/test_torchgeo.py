@@ -17,7 +17,7 @@ from torchgeo_geosane.architectures import target_shapes
 from torchgeo_geosane.errors import ArchitectureError
 from torchgeo_geosane.generate import generate, take_prompt
 from torchgeo_geosane.prompts import resolve_prompt
-from torchgeo_geosane.provenance import digest
+from torchgeo_geosane.provenance import digest, join_licences
 from torchgeo_geosane.providers.catalog import catalogue
 from torchgeo_geosane.providers.torchgeo import GeoSANEWeights, enums, register_enum
 from torchgeo_geosane.sensors import get_sensor
@@ -84,7 +84,7 @@ def test_meta(weights: GeoSANEWeights) -> None:
     assert meta['foundry'] == 'embedded'
     assert meta['prompt'] == ', '.join(prompt.name for prompt in prompts)
     assert meta['prompt_sensor'] == ', '.join(prompt.sensor for prompt in prompts)
-    assert meta['license'] == prompts[0].licence
+    assert meta['license'] == join_licences(['MIT', *(prompt.licence for prompt in prompts)])
     assert {'dataset', 'publication', 'repo', 'ssl_method'} <= meta.keys()
     # Honest: where a prompt's stem sees something else, it says so.
     same = [same_bands(prompt.bands, sensor.bands) for prompt in prompts]

@@ -22,6 +22,7 @@ from torchgeo_geosane.callbacks.tasks import has_begun, spec_of
 from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.errors import SpecError, did_you_mean
 from torchgeo_geosane.generate import create
+from torchgeo_geosane.providers.timm import describe
 from torchgeo_geosane.spec import Spec
 
 FILE = 'candidates.json'
@@ -113,8 +114,12 @@ class SelectCandidates(Callback):
         tensors = best[0][1] if self.keep == 1 else average([each for _, each in best])
         mean = None if self.keep == 1 else judge.score(tensors)
         judge.backbone.load(tensors)
+        ranked = sorted(scored, key=lambda one: -one.score)
+        kept = ', '.join(one.url for one in ranked[: self.keep])
+        averaged = [f'average of: {kept}'] if self.keep > 1 else []
+        describe(judge.backbone.module, Spec.parse(ranked[0].url), *averaged)
         return Choice(
-            tuple(sorted(scored, key=lambda one: -one.score)),
+            tuple(ranked),
             self.keep,
             mean,
             self.probe,

@@ -38,7 +38,7 @@ class TimmSource:
         """
         import timm
 
-        known = timm.list_pretrained()
+        known = timm.list_pretrained(exclude_filters='geosane_*')
         for pattern in self.names:
             if not fnmatch.filter(known, pattern):
                 raise CollectionError(

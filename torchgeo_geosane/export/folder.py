@@ -4,28 +4,24 @@ timm wants the same two files in both places, ``config.json`` and ``model.safete
 shows a third, the model card.
 """
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from timm.models import PretrainedCfg
 
 from torchgeo_geosane.atomic import check_replaceable, replacing_folder
 from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.export.card import model_card
+from torchgeo_geosane.export.pretrained_cfg import describe_provenance
 from torchgeo_geosane.provenance import Provenance, write_weights
-from torchgeo_geosane.sensors import Sensor, get_sensor
 from torchgeo_geosane.spec import Spec
 
 CONFIG = 'config.json'
 WEIGHTS = 'model.safetensors'
 CARD = 'README.md'
 _FILES = (CONFIG, WEIGHTS, CARD)
-
-_PAPER = 'arXiv:2603.23408'
 
 
 def write_folder(path: Path, generated: Generated) -> tuple[str, ...]:
@@ -63,59 +59,17 @@ def timm_config(provenance: Provenance) -> dict[str, Any]:
     Returns:
         The content of ``config.json``, in timm's own layout.
     """
-    architecture = provenance.architecture
-    sensor = get_sensor(provenance.sensor)
-    mean, std = normalisation(sensor)
-    declared = timm.get_pretrained_cfg(architecture) or PretrainedCfg()
-    stems = [tensor.removesuffix('.weight') for tensor in provenance.stem.tensors]
-    first_conv: Any = stems[0] if len(stems) == 1 else stems
-    config: Any = dataclasses.replace(
-        declared,
-        input_size=_channels(declared.input_size, sensor),
-        test_input_size=_channels(declared.test_input_size, sensor),
-        min_input_size=_channels(declared.min_input_size, sensor),
-        mean=mean,
-        std=std,
-        num_classes=0,
-        first_conv=first_conv,
-        # What follows was said of timm's own file.
-        custom_load=False,
-        tag=None,
-        label_offset=None,
-        label_names=None,
-        label_descriptions=None,
-        description=None,
-        notes=None,
-        paper_name=None,
-        paper_ids=_PAPER,
-        origin_url=provenance.url,
-        license=provenance.licence,
-    )
+    config: Any = describe_provenance(provenance)
     return {
-        'architecture': architecture,
-        'num_classes': 0,
-        'num_features': _num_features(architecture),
+        'architecture': provenance.architecture,
+        'num_classes': config.num_classes,
+        'num_features': _num_features(provenance.architecture),
         'pretrained_cfg': {
             name: value
             for name, value in config.to_dict(remove_source=True).items()
             if name != 'architecture'
         },
     }
-
-
-def normalisation(sensor: Sensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Means and standard deviations of what ``ToTensor`` gives: 8-bit data divided by 255."""
-    if sensor.mean is None or sensor.std is None:
-        return (0.0,) * sensor.in_chans, (1.0,) * sensor.in_chans
-    scales = [255.0 if band.units == '8-bit' else 1.0 for band in sensor.bands]
-    mean = (value / scale for value, scale in zip(sensor.mean, scales, strict=True))
-    std = (value / scale for value, scale in zip(sensor.std, scales, strict=True))
-    return tuple(mean), tuple(std)
-
-
-def _channels(size: Any, sensor: Sensor) -> Any:
-    """An input size ``(channels, height, width)``, or None, for the sensor's channels."""
-    return size and (sensor.in_chans, *size[1:])
 
 
 def _num_features(architecture: str) -> int:

@@ -92,6 +92,15 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     return Checkpoint(config_from_params(params, infer_sizes(tensors), source=weights), tensors, {})
 
 
+def read_metadata(path: Path) -> Mapping[str, str]:
+    """What a safetensors file says about itself, without its tensors; nothing where it is none."""
+    try:
+        with safe_open(str(path), framework='pt') as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError):
+        return {}
+
+
 def build(checkpoint: Checkpoint) -> WeightAutoencoder:
     """The autoencoder of a checkpoint, in float32, in evaluation mode.
 

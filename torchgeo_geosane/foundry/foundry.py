@@ -13,6 +13,8 @@ from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.errors import FoundryError
 from torchgeo_geosane.foundry.hub import is_hub_name, locate_on_hub, pinned_revision
 
+OFFICIAL = 'HSG-AIML/GeoSANE'
+UNKNOWN = 'unknown'
 EMBEDDED = Path(__file__).parent / 'embedded' / 'foundry.safetensors'
 
 
@@ -49,7 +51,8 @@ class Foundry:
         """
         found = checkpoint.read_checkpoint(locate(name))
         model = checkpoint.build(found).to(device)
-        return cls(name, found.config, model, fingerprint(name), found.info)
+        info = {'licence': licence_of(name), **found.info}
+        return cls(name, found.config, model, fingerprint(name), info)
 
 
 def locate(name: str) -> Path:
@@ -82,6 +85,23 @@ def fingerprint(name: str) -> str:
     weights = checkpoint.find_weights(path)
     status = weights.stat()
     return _file_fingerprint(path, status.st_size, status.st_mtime_ns)
+
+
+def licence_of(name: str) -> str:
+    """The licence of a foundry's weights, as far as its file or its name tells; never fetched."""
+    if name.partition('@')[0] == OFFICIAL and not Path(name).exists():
+        return 'apache-2.0'
+    try:
+        path = EMBEDDED if name == 'embedded' else checkpoint.find_weights(Path(name))
+        status = path.stat()
+    except (FoundryError, OSError, ValueError):
+        return UNKNOWN
+    return _file_licence(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _file_licence(path: Path, _size: int, _modified: int) -> str:
+    return checkpoint.read_metadata(path).get('licence', UNKNOWN)
 
 
 @lru_cache(maxsize=32)

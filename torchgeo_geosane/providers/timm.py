@@ -4,35 +4,71 @@
 ``convnext_tiny`` with generated weights; so does every tool that builds timm models by name. What
 follows the dot are the parameters of the URL, the sensor first: ``.sentinel2_all&seed=7``.
 
-The only file that calls ``timm.register_model``. It imports no torchgeo.
+Here models are built; :mod:`torchgeo_geosane.providers.geosane` has the names. Neither imports torchgeo.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import fields
 from typing import Any
 
 import timm
 import torch
+from timm.models import PretrainedCfg
 from torch import Tensor, nn
 
-from torchgeo_geosane.architectures import flat_name, head_names, list_architectures
+from torchgeo_geosane.architectures import flat_name, head_names
 from torchgeo_geosane.errors import ArchitectureError
-from torchgeo_geosane.export.folder import normalisation
+from torchgeo_geosane.export.pretrained_cfg import describe_spec
 from torchgeo_geosane.generate import generate
-from torchgeo_geosane.providers.catalog import TIMM_PREFIX, find_spec, timm_name
+from torchgeo_geosane.providers.catalog import find_spec, timm_name
 from torchgeo_geosane.sensors import sensors_with
-from torchgeo_geosane.spec import Spec
+from torchgeo_geosane.spec import SCHEME, Spec
 
 logger = logging.getLogger(__name__)
 
 # timm drops a checkpoint's head if it is for another number of classes: ours is for no number.
 _NO_CLASSES = -1
+# What a pretrained_cfg says of where weights lie, and what else timm is told of how to read them.
+_SOURCES = ('url', 'file', 'state_dict', 'hf_hub_id', 'hf_hub_filename', 'source')
+_OF_FILES = ('cache_dir', 'pretrained_strict', 'pretrained_filter_fn', 'pretrained_model_args')
 
 
-def register() -> None:
-    """Make a name for every architecture known to timm."""
-    for architecture in list_architectures():
-        timm.models.register_model(_entrypoint(architecture))
+def create(name: str, pretrained: bool, pretrained_cfg: Any, **kwargs: Any) -> nn.Module:
+    """Create the model of a name, as ``timm.create_model`` asks for it.
+
+    Args:
+        name: The name before the dot.
+        pretrained: Whether with generated weights.
+        pretrained_cfg: What follows the dot; or what timm's registry, or a model of ours, says of
+            such weights.
+        **kwargs: As for :func:`build`.
+
+    Raises:
+        ArchitectureError: If a keyword asks for other weights than the name.
+        GeoSANEError: As :func:`build`.
+    """
+    settings: dict[str, Any] = {}
+    if isinstance(pretrained_cfg, PretrainedCfg):
+        pretrained_cfg = {f.name: getattr(pretrained_cfg, f.name) for f in fields(pretrained_cfg)}
+    if isinstance(pretrained_cfg, Mapping):
+        url = str(pretrained_cfg.get('url') or pretrained_cfg.get('origin_url'))
+        if not url.startswith(f'{SCHEME}:'):
+            raise ArchitectureError(
+                f'{name!r} was given a pretrained_cfg of other weights: name those wanted in its '
+                f'place, {name}.SENSOR, and change single settings by pretrained_cfg_overlay'
+            )
+        spec = find_spec(url)
+        settings = {key: value for key, value in pretrained_cfg.items() if key not in _SOURCES}
+    else:
+        spec = find_spec(f'{name}.{pretrained_cfg}' if pretrained_cfg else name)
+    overlay = settings | dict(kwargs.pop('pretrained_cfg_overlay', None) or {})
+    if pretrained:
+        return build(spec, pretrained_cfg_overlay=overlay, **kwargs)
+    kwargs.setdefault('in_chans', spec.target.in_chans)
+    _set_classes(spec, kwargs, overlay)
+    overlay = _card(spec) | overlay
+    return timm.create_model(spec.architecture, pretrained_cfg_overlay=overlay, **kwargs)
 
 
 def build(spec: Spec, tensors: Mapping[str, Tensor] | None = None, **kwargs: Any) -> nn.Module:
@@ -44,36 +80,93 @@ def build(spec: Spec, tensors: Mapping[str, Tensor] | None = None, **kwargs: Any
         **kwargs: For ``timm.create_model``: ``num_classes``, ``features_only``, ``img_size``, …
 
     Returns:
-        The model; where a keyword changes its sizes, timm has resampled what depends on them.
+        The model; where a keyword changes its sizes, timm has resampled what depends on them. Its
+        ``pretrained_cfg`` tells of the generated weights.
 
     Raises:
-        ArchitectureError: If ``in_chans`` is not the sensor's number of bands, or a tensor does not
-            arrive in the model as it was generated.
+        ArchitectureError: If ``in_chans`` is not the sensor's number of bands, a keyword asks for
+            other weights, or a tensor does not arrive in the model as it was generated.
         GeoSANEError: If the weights cannot be generated.
     """
-    sensor = spec.target
-    in_chans = kwargs.setdefault('in_chans', sensor.in_chans)
-    if in_chans != sensor.in_chans:
-        raise ArchitectureError(
-            f'{timm_name(spec)!r} sees the {sensor.in_chans} bands of {sensor.name!r}, but was asked '
-            f'for {in_chans} input channels; sensors with {in_chans}: '
-            f'{", ".join(sensors_with(in_chans)) or "none"}'
-        )
+    asked = dict(kwargs.pop('pretrained_cfg_overlay', None) or {})
+    _check_keywords(spec, kwargs, asked)
+    _set_classes(spec, kwargs, asked)
     if tensors is None:
         tensors = generate(spec, progress=True).tensors
-    model = timm.create_model(spec.architecture, pretrained=False, **kwargs)
-    wanted = model.state_dict()
-    if all(name in wanted and wanted[name].shape == tensors[name].shape for name in tensors):
-        model.load_state_dict(tensors, strict=False)
-    else:
-        model = _build_through_timms_loader(spec, tensors, kwargs)
-    _describe(model, spec)
+    # What timm keeps as the model's pretrained_cfg; settings of the caller win.
+    overlay = _card(spec) | asked
+    # Extractors have other names, and some lack layers.
+    if not kwargs.get('features_only'):
+        model = timm.create_model(spec.architecture, pretrained_cfg_overlay=overlay, **kwargs)
+        wanted = model.state_dict()
+        if all(name in wanted and wanted[name].shape == tensors[name].shape for name in tensors):
+            model.load_state_dict(tensors, strict=False)
+            check_loaded(model, tensors, spec)
+            return model
+    model = _build_through_timms_loader(spec, tensors, overlay, kwargs)
     check_loaded(model, tensors, spec)
     return model
 
 
+def describe(model: nn.Module, spec: Spec, *notes: str) -> None:
+    """Let a timm model into which weights were loaded, or what holds it, say whose they are.
+
+    What is no timm model says nothing of its weights, and stays as it is.
+
+    Args:
+        model: The model.
+        spec: What the weights were generated from.
+        *notes: What else there is to say of them.
+    """
+    cfg = {key: value for key, value in _card(spec).items() if value is not None}
+    cfg['notes'] += notes
+    for module in model.modules():
+        if isinstance(getattr(module, 'pretrained_cfg', None), dict):
+            module.pretrained_cfg = dict(cfg)  # type: ignore[assignment]
+            module.default_cfg = module.pretrained_cfg
+
+
+def _card(spec: Spec) -> dict[str, Any]:
+    described: Any = describe_spec(spec)
+    return dict(described.to_dict(remove_null=False))
+
+
+def _check_keywords(spec: Spec, kwargs: dict[str, Any], overlay: Mapping[str, Any]) -> None:
+    """Fill in the channels, and refuse what contradicts the weights or would be ignored."""
+    name, sensor = timm_name(spec), spec.target
+    size = overlay.get('input_size') or (sensor.in_chans,)
+    in_chans = kwargs.setdefault('in_chans', sensor.in_chans)
+    for channels in (in_chans, size[0]):
+        if channels != sensor.in_chans:
+            raise ArchitectureError(
+                f'{name!r} sees the {sensor.in_chans} bands of {sensor.name!r}, but was asked '
+                f'for {channels} input channels; sensors with {channels}: '
+                f'{", ".join(sensors_with(channels)) or "none"}'
+            )
+    foreign = [key for key in _SOURCES if overlay.get(key) not in (None, '', spec.url)]
+    if foreign:
+        raise ArchitectureError(
+            f'{name!r} has its own weights, but pretrained_cfg_overlay names others by '
+            f'{foreign[0]!r}: create {spec.architecture!r} with it'
+        )
+    useless = [key for key in _OF_FILES if kwargs.get(key) is not None]
+    if useless:
+        raise ArchitectureError(
+            f'{useless[0]!r} is about files that timm reads, and the weights of {name!r} are '
+            'generated: leave it out; TORCHGEO_GEOSANE_CACHE names the folder that keeps them'
+        )
+
+
+def _set_classes(spec: Spec, kwargs: dict[str, Any], overlay: Mapping[str, Any]) -> None:
+    """As many classes as timm's own model has where none are asked for: ours has no head."""
+    declared = timm.get_pretrained_cfg(spec.architecture) or PretrainedCfg()
+    classes = overlay.get('num_classes', declared.num_classes)
+    if classes is not None and classes >= 0:
+        kwargs.setdefault('num_classes', classes)
+
+
 def _build_through_timms_loader(
-    spec: Spec, tensors: Mapping[str, Tensor], kwargs: dict[str, Any]
+    spec: Spec, tensors: Mapping[str, Tensor], overlay: dict[str, Any], kwargs: dict[str, Any]
 ) -> nn.Module:
     """Build a model of other sizes or of other parts than its weights: timm knows how they fit."""
     # Some loaders tell timm's format from others by the classifier's name; timm then drops it.
@@ -82,15 +175,20 @@ def _build_through_timms_loader(
         for classifier in _classifiers(spec.architecture)
         for kind in ('weight', 'bias')
     }
-    overlay = {
-        **_description(spec),
-        'state_dict': {**tensors, **heads},
-        'num_classes': _NO_CLASSES,
-        'source': '',
-    }
-    return timm.create_model(
-        spec.architecture, pretrained=True, pretrained_cfg_overlay=overlay, **kwargs
+    read = overlay | {'state_dict': {**tensors, **heads}, 'num_classes': _NO_CLASSES}
+    model = timm.create_model(
+        spec.architecture, pretrained=True, pretrained_cfg_overlay=read, **kwargs
     )
+    # Nothing holds the weights a second time.
+    for module in model.modules():
+        for name in ('pretrained_cfg', 'default_cfg'):
+            described = getattr(module, name, None)
+            if isinstance(described, dict):
+                described.pop('state_dict', None)
+                described.update(
+                    {'num_classes': overlay['num_classes']} if 'num_classes' in described else {}
+                )
+    return model
 
 
 def check_loaded(model: nn.Module, tensors: Mapping[str, Tensor], spec: Spec) -> None:
@@ -100,20 +198,28 @@ def check_loaded(model: nn.Module, tensors: Mapping[str, Tensor], spec: Spec) ->
     leave out what they do not run. What is not generated must be a new head.
 
     Raises:
-        ArchitectureError: If a tensor is another than the generated one; it is named.
+        ArchitectureError: If a tensor is another than the generated one (it is named), or none of
+            the model's tensors can be told to be a generated one.
     """
     generated = {flat_name(name): (name, tensor) for name, tensor in tensors.items()}
+    held = model.state_dict()
+    prefix = _find_prefix(held, generated)
     fresh = []
-    for key, tensor in model.state_dict().items():
-        name, expected = generated.get(flat_name(key), (key, None))
+    for key, tensor in held.items():
+        name, expected = generated.get(flat_name(key.removeprefix(prefix)), (key, None))
         if expected is None:
-            fresh.append(key)
+            fresh.append(key.removeprefix(prefix))
         # Another shape: timm has resampled it, for another image size say.
         elif tensor.shape == expected.shape and not _same(tensor, expected):
             raise ArchitectureError(
                 f'{name!r} of {timm_name(spec)!r} did not arrive in timm’s {spec.architecture!r}: '
                 'its loader changed it. Please report this, with the version of timm.'
             )
+    if len(fresh) == len(held):
+        raise ArchitectureError(
+            f'whether {timm_name(spec)!r} arrived cannot be told: no tensor of the model that timm '
+            f'built is named as in {spec.architecture!r} ({", ".join(fresh[:3])}, …)'
+        )
     head = head_names(spec.architecture)
     strange = [key for key in fresh if key not in head]
     if strange:
@@ -122,36 +228,20 @@ def check_loaded(model: nn.Module, tensors: Mapping[str, Tensor], spec: Spec) ->
         logger.info('%s: the head is initialised: %s', timm_name(spec), ', '.join(fresh))
 
 
-def _entrypoint(architecture: str) -> Callable[..., nn.Module]:
-    """What timm calls for a name; the part behind the dot comes as ``pretrained_cfg``."""
-    name = f'{TIMM_PREFIX}{architecture}'
+def _find_prefix(held: Collection[str], generated: Collection[str]) -> str:
+    """Under which name an extractor nests the model, with its dot: what most names are known without."""
+    prefixes = {''}
+    for key in held:
+        parts = key.split('.')
+        prefixes |= {'.'.join(parts[:depth]) + '.' for depth in (1, 2) if depth < len(parts)}
 
-    def create(pretrained: bool = False, pretrained_cfg: Any = None, **kwargs: Any) -> nn.Module:
-        kwargs.pop('pretrained_cfg_overlay', None)
-        spec = find_spec(f'{name}.{pretrained_cfg}' if pretrained_cfg else name)
-        if pretrained:
-            return build(spec, **kwargs)
-        kwargs.setdefault('in_chans', spec.target.in_chans)
-        return timm.create_model(architecture, **kwargs)
+    def known(prefix: str) -> int:
+        inside = (key.removeprefix(prefix) for key in held if key.startswith(prefix))
+        return sum(flat_name(name) in generated for name in inside)
 
-    create.__name__ = create.__qualname__ = name
-    create.__doc__ = f'The timm model {architecture}, if pretrained with generated weights.'
-    return create
-
-
-def _description(spec: Spec) -> dict[str, Any]:
-    """What a model's ``pretrained_cfg`` says of its weights."""
-    sensor = spec.target
-    known = timm.get_pretrained_cfg(spec.architecture)
-    size = known.input_size[1:] if known else (224, 224)
-    mean, std = normalisation(sensor)
-    return {
-        'input_size': (sensor.in_chans, *size),
-        'mean': mean,
-        'std': std,
-        'tag': spec.url,
-        'url': '',
-    }
+    if known('') == len(held):
+        return ''
+    return max(sorted(prefixes), key=known)
 
 
 def _classifiers(architecture: str) -> tuple[str, ...]:
@@ -159,16 +249,6 @@ def _classifiers(architecture: str) -> tuple[str, ...]:
     known = timm.get_pretrained_cfg(architecture)
     names = known.classifier if known else None
     return (names,) if isinstance(names, str) else tuple(names or ())
-
-
-def _describe(model: nn.Module, spec: Spec) -> None:
-    """Write into a model what its weights are for, and let go of those that timm keeps there."""
-    for module in model.modules():
-        for name in ('pretrained_cfg', 'default_cfg'):
-            described = getattr(module, name, None)
-            if isinstance(described, dict):
-                described.pop('state_dict', None)
-    model.pretrained_cfg |= _description(spec)  # type: ignore[operator]
 
 
 def _same(tensor: Tensor, expected: Tensor) -> bool:

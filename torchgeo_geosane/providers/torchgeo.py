@@ -5,7 +5,8 @@ so this is the only file that touches them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache, partial, wraps
+from types import ModuleType
 from typing import Any, cast
 
 import timm
@@ -15,15 +16,19 @@ from torchvision.models._api import Weights, WeightsEnum
 from torchvision.transforms import v2
 
 from torchgeo_geosane.errors import ArchitectureError
+from torchgeo_geosane.foundry.foundry import licence_of
 from torchgeo_geosane.foundry.sampling import Sampler
 from torchgeo_geosane.generate import generate
 from torchgeo_geosane.prompts import resolve_prompt
+from torchgeo_geosane.provenance import join_licences
 from torchgeo_geosane.providers import timm as timm_door
 from torchgeo_geosane.providers.catalog import DEFAULT_SENSOR, catalogue, find_spec, is_name
 from torchgeo_geosane.providers.on_demand import OnDemand
+from torchgeo_geosane.providers.state_dict import GeneratedStateDict
+from torchgeo_geosane.providers.when_imported import when_imported
 from torchgeo_geosane.sensors import Sensor, find_sensor, get_sensor
 from torchgeo_geosane.spec import Precision, Spec
-from torchgeo_geosane.stem import find_stems, same_bands
+from torchgeo_geosane.stem import same_bands
 
 PAPER = 'https://arxiv.org/abs/2603.23408'
 
@@ -53,7 +58,7 @@ class GeoSANEWeights(WeightsEnum):
         Raises:
             GeoSANEError: If the prompt or the foundry cannot be had.
         """
-        return _GeneratedStateDict(generate(self.spec, progress=progress).tensors, self.spec)
+        return GeneratedStateDict(generate(self.spec, progress=progress).tensors, self.spec)
 
     @property
     def spec(self) -> Spec:
@@ -74,30 +79,6 @@ class GeoSANERequest(GeoSANEWeights):
     def __str__(self) -> str:
         """What was asked."""
         return self.name
-
-
-class _GeneratedStateDict(dict[str, Tensor]):
-    """A state dict that keeps its stem."""
-
-    def __init__(self, tensors: Mapping[str, Tensor], spec: Spec) -> None:
-        super().__init__(tensors)
-        self._spec = spec
-
-    def __delitem__(self, name: str) -> None:
-        """Delete a tensor.
-
-        Raises:
-            ArchitectureError: If it is the stem.
-        """
-        if name in find_stems(self._spec.architecture):
-            sensor = self._spec.target
-            raise ArchitectureError(
-                f'the model’s input channels are not the {sensor.in_chans} bands of '
-                f'{sensor.name!r} ({", ".join(sensor.band_names)}), which its weights are for, and '
-                f'TorchGeo would drop the stem {name!r}. Set in_channels={sensor.in_chans}, or ask '
-                'for the bands that your data has: sensor=…[B4,B3,…] in the URL'
-            )
-        super().__delitem__(name)
 
 
 def weights(
@@ -172,7 +153,10 @@ def register() -> None:
     for name, specs in by_enum.items():
         register_enum(name, specs)
     tables: Any = api._model_weights
-    tables[_REQUESTS] = OnDemand(_request_if_ours)
+    tables[_REQUESTS] = OnDemand(api.get_weight, _request_if_ours)
+    # TorchGeo 0.8 and 0.10 keep the loader of their tasks in different places.
+    for name in ('torchgeo.trainers.utils', 'torchgeo.tasks.utils'):
+        when_imported(name, _let_models_tell)
 
 
 def register_enum(name: str, specs: Mapping[str, Spec]) -> type[GeoSANEWeights]:
@@ -200,6 +184,25 @@ def enums() -> list[type[GeoSANEWeights]]:
         for name, enum in api._model_weights.items()
         if isinstance(name, str) and isinstance(enum, type) and issubclass(enum, GeoSANEWeights)
     ]
+
+
+def _let_models_tell(utils: ModuleType) -> None:
+    """Let a timm model that TorchGeo's tasks load our weights into say whose weights it has.
+
+    timm keeps the card of its own weights in every model, also in one that is built without them.
+    """
+    load = getattr(utils, 'load_state_dict', None)
+    if load is None:
+        return
+
+    @wraps(load)
+    def load_and_tell(model: nn.Module, state_dict: dict[str, Tensor]) -> Any:
+        loaded = load(model, state_dict)
+        if isinstance(state_dict, GeneratedStateDict):
+            timm_door.describe(model, state_dict.spec)
+        return loaded
+
+    utils.load_state_dict = load_and_tell  # type: ignore[attr-defined]
 
 
 # The key under which TorchGeo's table has what makes members on demand.
@@ -231,7 +234,7 @@ def _weights(spec: Spec) -> Weights:
             'prompt': ', '.join(prompt.name for prompt in prompts),
             'prompt_sensor': ', '.join(prompt.sensor for prompt in prompts),
             'stem_adapted': any(not same_bands(prompt.bands, sensor.bands) for prompt in prompts),
-            'license': ', '.join(dict.fromkeys(prompt.licence for prompt in prompts)),
+            'license': join_licences([licence_of(spec.foundry), *(p.licence for p in prompts)]),
             'dataset': 'weights of trained models',
             'publication': PAPER,
             'repo': 'https://github.com/HSG-AIML/GeoSANE',

@@ -12,6 +12,8 @@ from torchvision.models._api import WeightsEnum
 
 from torchgeo_geosane.errors import ArchitectureError, CacheError, GeoSANEError, SpecError
 from torchgeo_geosane.providers.catalog import is_name
+from torchgeo_geosane.providers.state_dict import GeneratedStateDict
+from torchgeo_geosane.providers.timm import describe
 from torchgeo_geosane.tasks.versions import extract_backbone
 
 Weights: TypeAlias = WeightsEnum | str | bool | None
@@ -73,6 +75,8 @@ class Start:
             )
         # Not strict: heads, last norms and counters of batches have no place in a detector.
         body.load_state_dict(tensors, strict=False)
+        if isinstance(tensors, GeneratedStateDict):
+            describe(body, tensors.spec)
 
 
 def find_start(weights: Weights, backbone: str) -> Start | None:
