@@ -22,7 +22,7 @@ from torchgeo_geosane.datamodules.windows import Place, RandomWindows, grid_wind
 from torchgeo_geosane.datasets import Imagery
 from torchgeo_geosane.datasets.acquisitions import Files, Paths
 from torchgeo_geosane.datasets.index_table import Query
-from torchgeo_geosane.datasets.labels import Value
+from torchgeo_geosane.datasets.legend import Value
 from torchgeo_geosane.errors import DataError, did_you_mean
 
 Wire = Literal['native', 'bfloat16']

@@ -57,6 +57,16 @@ def divide(data: Imagery, by: By, gap: int | None = None) -> dict[Part, Imagery]
     return parts
 
 
+def by_region(data: Imagery, gap: int | None = None) -> dict[Part, Imagery]:
+    """Divide each site from west to east, see :func:`divide`."""
+    return divide(data, 'region', gap)
+
+
+def by_scene(data: Imagery, gap: int | None = None) -> dict[Part, Imagery]:
+    """Divide the sites, see :func:`divide`."""
+    return divide(data, 'scene', gap)
+
+
 def other_way(by: By) -> By:
     """The way to divide that is not this one."""
     return 'scene' if by == 'region' else 'region'
@@ -71,7 +81,7 @@ def _advice(data: Imagery, boxes: Boxes, gap: int, by: By) -> str:
     return f'split by {other}, or add images of other places'
 
 
-def _by_region(data: Imagery, boxes: Boxes, gap: int) -> _Cuts:
+def _cut_regions(data: Imagery, boxes: Boxes, gap: int) -> _Cuts:
     sites = sites_of(boxes, data.res, gap)
     widths = [_width(boxes[sites == at], data) for at in range(sites.max() + 1)]
     shares = [thirds(width, gap) for width in widths]
@@ -84,7 +94,7 @@ def _by_region(data: Imagery, boxes: Boxes, gap: int) -> _Cuts:
     return _cuts(data, boxes, sites, [share or {'train': _ALL} for share in shares])
 
 
-def _by_scene(data: Imagery, boxes: Boxes, gap: int) -> _Cuts:
+def _cut_scenes(data: Imagery, boxes: Boxes, gap: int) -> _Cuts:
     sites = sites_of(boxes, data.res)
     areas = areas_of(boxes, sites)
     if len(areas) == 1:
@@ -110,8 +120,8 @@ def _by_scene(data: Imagery, boxes: Boxes, gap: int) -> _Cuts:
 
 
 _WAYS: dict[By, Callable[[Imagery, Boxes, int], _Cuts]] = {
-    'region': _by_region,
-    'scene': _by_scene,
+    'region': _cut_regions,
+    'scene': _cut_scenes,
 }
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torchgeo_geosane.datamodules.few_shot import few_shot
 from torchgeo_geosane.datamodules.windows import Place, places
-from torchgeo_geosane.datasets import IGNORE_INDEX, Imagery
+from torchgeo_geosane.datasets import Imagery
 from torchgeo_geosane.datasets.index_table import Query
 
 SIDE = 16
@@ -49,7 +49,7 @@ def few_labels(
 def _labelled(data: Imagery, place: Place, size: int, grid: 'Squares') -> set[Square]:
     squares: set[Square] = set()
     for window in place.grid(size, data.res):
-        labelled = data[window]['mask'].numpy() != IGNORE_INDEX
+        labelled = data[window]['mask'].numpy() != data.ignore_index
         squares |= grid.labelled(window, labelled)
     return squares
 

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from torchgeo_geosane.datamodules.squares import Squares
 from torchgeo_geosane.datamodules.windows import RandomWindows
-from torchgeo_geosane.datasets import IGNORE_INDEX, Imagery
+from torchgeo_geosane.datasets import Imagery
 from torchgeo_geosane.datasets.index_table import Query
 from torchgeo_geosane.errors import DataError
 
@@ -58,7 +58,9 @@ class TrainingChips(Dataset[dict[str, Any]]):
         for _ in range(_TRIES):
             sample = self.dataset[query]
             if self._squares is not None:
-                sample['mask'] = self._squares.keep(sample['mask'], query, IGNORE_INDEX)
+                sample['mask'] = self._squares.keep(
+                    sample['mask'], query, self.dataset.ignore_index
+                )
             if not self._is_empty(query, sample.get('mask')):
                 return sample
             self._skipped[0 if worker is None else worker.id] += 1
@@ -71,4 +73,4 @@ class TrainingChips(Dataset[dict[str, Any]]):
     def _is_empty(self, query: Query, mask: Tensor | None) -> bool:
         if mask is None:
             return self.dataset.is_empty(query)
-        return bool((mask == IGNORE_INDEX).all())
+        return bool((mask == self.dataset.ignore_index).all())

@@ -5,7 +5,7 @@ from torchgeo_geosane.datasets.dfc2020 import DFC2020
 from torchgeo_geosane.datasets.fmow import FMoW
 from torchgeo_geosane.datasets.fmow_sentinel import FMoWSentinel
 from torchgeo_geosane.datasets.imagery import Imagery
-from torchgeo_geosane.datasets.labels import IGNORE_INDEX
+from torchgeo_geosane.datasets.legend import IGNORE_INDEX
 from torchgeo_geosane.datasets.sen1floods11 import Sen1Floods11
 from torchgeo_geosane.datasets.sen12flood import SEN12Flood
 

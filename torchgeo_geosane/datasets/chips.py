@@ -14,7 +14,7 @@ from torch import Tensor
 from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
 from tqdm.auto import tqdm
 
-from torchgeo_geosane.datasets.labels import IGNORE_INDEX
+from torchgeo_geosane.datasets.legend import IGNORE_INDEX
 from torchgeo_geosane.datasets.plotting import composite, plot_classification, plot_segmentation
 from torchgeo_geosane.datasets.reading import Raster, check_files, holding, read_image, read_mask
 from torchgeo_geosane.errors import DataError, SensorError, did_you_mean
@@ -173,7 +173,7 @@ class ChipDataset(NonGeoDataset, ABC):
 
 
 class SegmentationChips(ChipDataset):
-    """Chips with a mask, in which 255 (:data:`~.labels.IGNORE_INDEX`) is to be ignored.
+    """Chips with a mask, in which 255 (:data:`~.legend.IGNORE_INDEX`) is to be ignored.
 
     Attributes:
         legend: Value in the label files to class index, or to 255.

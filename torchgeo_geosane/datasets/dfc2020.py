@@ -13,7 +13,7 @@ from torchgeo_geosane.datasets.chips import (
     SegmentationChips,
     Transforms,
 )
-from torchgeo_geosane.datasets.labels import IGNORE_INDEX
+from torchgeo_geosane.datasets.legend import IGNORE_INDEX
 from torchgeo_geosane.datasets.reading import Raster
 
 

@@ -1,11 +1,13 @@
 """Your own imagery: any of our sensors, in the files you have, with labels of any kind."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
@@ -17,17 +19,20 @@ from torchgeo_geosane.datasets.acquisitions import Files, Paths
 from torchgeo_geosane.datasets.block_cache import BlockCache
 from torchgeo_geosane.datasets.chips import DB, FILL, LINEAR, NoData
 from torchgeo_geosane.datasets.decoding import KEPT
-from torchgeo_geosane.datasets.footprints import make_index, target_grid
+from torchgeo_geosane.datasets.footprints import make_index, outlines, target_grid
 from torchgeo_geosane.datasets.grid import grid_of
-from torchgeo_geosane.datasets.index_table import IndexTable, Query
+from torchgeo_geosane.datasets.index_table import IndexTable, Query, restored
 from torchgeo_geosane.datasets.label_files import find_labels
-from torchgeo_geosane.datasets.labels import IGNORE_INDEX, Labels, Legend, Value
+from torchgeo_geosane.datasets.label_polygons import Layer
+from torchgeo_geosane.datasets.legend import IGNORE_INDEX, Legend, Value
 from torchgeo_geosane.datasets.plotting import composite, plot_segmentation
 from torchgeo_geosane.datasets.sources import find_sources
 from torchgeo_geosane.datasets.stack import Stack
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from torchgeo_geosane.datasets.labels import Labels
 
 Sample = dict[str, Any]
 
@@ -48,6 +53,7 @@ class Imagery(GeoDataset):
         bands: Bands in the order of the channels.
         units: Unit of each band.
         classes: Names of the classes in the order of their indices.
+        ignore_index: Class index of pixels without label: 255, or -1 where there are more classes.
         labels: The labels, or None.
         stack: The sensors, whose bands follow each other.
     """
@@ -62,6 +68,7 @@ class Imagery(GeoDataset):
         classes: Sequence[str] | Mapping[str, Value] = (),
         attribute: str | None = None,
         background: str | None = None,
+        layer: Layer | None = None,
         ignored: Sequence[Value] = (),
         crs: str | None = None,
         res: float | tuple[float, float] | None = None,
@@ -81,11 +88,14 @@ class Imagery(GeoDataset):
                 STAC items, or a list of these. Where files do not say which band is which, a
                 mapping does: ``{'files': 'data', 'bands': {'R': 3, 'G': 2, 'B': 1}}``.
             bands: Bands in the order wanted, those of one sensor together; None is all.
-            labels: Rasters of one band, or files of polygons.
+            labels: Rasters of one band, or polygons; files, folders (a geodatabase is one), globs,
+                archives or STAC items.
             classes: Names of the classes in the order of their indices. Polygons hold the names,
-                rasters numbers from 0; else a mapping from name to value.
+                rasters numbers from 0, or the names where they are numbers; else a mapping from
+                name to value.
             attribute: Column of the polygons' values; None where all are of one class.
             background: Class of pixels that no polygon covers; None leaves them without label.
+            layer: Name or number of the polygons' layer, where a file has several.
             ignored: Values of labels that count as no label.
             crs: Coordinate reference system of the chips, as ``'EPSG:32633'``; None is the first
                 image's.
@@ -119,17 +129,46 @@ class Imagery(GeoDataset):
         self._arrays: IndexTable | None = None
         legend = None if labels is None else Legend.of(classes, ignored)
         self.classes = () if legend is None else tuple(legend.classes)
+        self.ignore_index = IGNORE_INDEX if legend is None else legend.ignore_index
         self.labels: Labels | None = None
         if labels is not None and legend is not None:
-            self.labels = find_labels(labels, legend, attribute, background)
+            self.labels = find_labels(labels, legend, attribute, background, layer)
         target, self._res = target_grid(leader, crs, res)
         self.index = make_index(leader, target, self._res, self._limits(target))
+        self._warn_of_dates()
 
     def _limits(self, crs: CRS) -> dict[str, gpd.GeoSeries]:
         """What chips must lie below beside the leading sensor's images."""
         others = zip(self.stack.sources[1:], self.stack.others(crs), strict=True)
         limits = {source.sensor.name: area for source, area in others}
-        return limits if self.labels is None else {**limits, 'the labels': self.labels.outline(crs)}
+        if self.labels is not None:
+            leader = self.stack.leader
+            images = outlines(leader.acquisitions, leader.bands, crs)
+            limits['the labels'] = self.labels.outline(images)
+        return limits
+
+    def _warn_of_dates(self) -> None:
+        undated = any(image.start == pd.Timestamp.min for image in self.stack.leader.acquisitions)
+        if undated and self.labels is not None and self.labels.are_of_several_times:
+            warnings.warn(
+                'labels are of several dates, but some images state none: where labels overlap, the '
+                'first by name counts there; put dates into the names of the images',
+                stacklevel=3,
+            )
+
+    @property
+    def index(self) -> gpd.GeoDataFrame:
+        """Where and when the images are, one row each; TorchGeo's splits set another one."""
+        return self._index
+
+    @index.setter
+    def index(self, index: gpd.GeoDataFrame) -> None:
+        before = self.__dict__.get('_index')
+        self._index = index if before is None else restored(index, before)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies are given: not the table, since TorchGeo changes an index in place."""
+        return {**self.__dict__, '_arrays': None}
 
     @property
     def _table(self) -> IndexTable:
@@ -167,8 +206,9 @@ class Imagery(GeoDataset):
 
         Returns:
             ``image``, [bands, height, width], float32 or the files' type, in the units of
-            :attr:`units`; with labels ``mask``, int64, [height, width], 255 without label or where
-            a band has no data; and where it lies, as TorchGeo's own data sets say it.
+            :attr:`units`; with labels ``mask``, int64, [height, width], those nearest in time to
+            the image, :attr:`ignore_index` without label or where a band has no data; and where it
+            lies, as TorchGeo's own data sets say it.
 
         Raises:
             IndexError: If no image lies there.
@@ -197,17 +237,16 @@ class Imagery(GeoDataset):
         query = self._disambiguate_slice(index)
         if self.labels is None:
             return bool(np.isnan(self.pixels(query)).all())
-        if (self._read_mask(query) == IGNORE_INDEX).all():
+        if (self._read_mask(query) == self.ignore_index).all():
             return True  # Labels are quick to read.
-        return bool(
-            (self._read_mask(query, self.stack.read(self._table, query)) == IGNORE_INDEX).all()
-        )
+        return bool((self._read_mask(query, self.pixels(query)) == self.ignore_index).all())
 
     def _read_mask(self, query: Query, image: NDArray[Any] | None = None) -> NDArray[np.int64]:
         assert self.labels is not None
-        mask = self.labels.read(*grid_of(self._table.wkt, *query[:2]), self.stack.cache)
+        time = self._table.time_of(query)
+        mask = self.labels.read(*grid_of(self._table.wkt, *query[:2]), time, self.stack.cache)
         if image is not None and image.dtype.kind == 'f':
-            mask[np.isnan(image).any(axis=0)] = IGNORE_INDEX
+            mask[np.isnan(image).any(axis=0)] = self.ignore_index
         return mask
 
     def _filled(self, image: NDArray[Any]) -> NDArray[Any]:

@@ -19,6 +19,17 @@ Boxes = NDArray[np.float64]
 """Left, bottom, right, top, [images, 4]."""
 
 
+def restored(index: gpd.GeoDataFrame, before: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """An index that TorchGeo made of another: with the CRS and the columns that it lost."""
+    if index.crs is None:
+        index = index.set_crs(before.crs)
+    if 'image' not in index.columns:
+        names = {at: name for at, name in enumerate(before.columns) if name != 'geometry'}
+        index = index.rename(columns=names)[[*names.values(), 'geometry']]
+        index['image'] = index['image'].astype(np.int64)
+    return index
+
+
 @dataclass(frozen=True)
 class IndexTable:
     """Places and times of images.
@@ -79,6 +90,13 @@ class IndexTable:
             0
         ].tolist()
         return left, bottom, right, top
+
+    def time_of(self, query: Query) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """When the image was taken that a chip is read from first; the query's where none is."""
+        rows = self.below(query)
+        if not len(rows):
+            return pd.Timestamp(query[2].start), pd.Timestamp(query[2].stop)
+        return pd.Timestamp(self.starts[rows[0]]), pd.Timestamp(self.stops[rows[0]])
 
     def nearest_in_time(
         self, row: int, sensor: int, query: Query, acquisitions: Sequence[Acquisition]

@@ -1,185 +1,25 @@
-"""Labels in files: rasters of class values, or polygons."""
+"""Where labels are: rasters or polygons, in files, folders and archives, told by what they hold."""
 
-from collections.abc import Sequence
+import os
+import zipfile
+from glob import escape, glob
 from pathlib import Path
-from typing import Any
 
-import geopandas as gpd
-import numpy as np
-import pandas as pd
-import shapely
-from numpy.typing import NDArray
-from pyproj import CRS
-from rasterio.enums import Resampling
-from rasterio.features import rasterize
-
-from torchgeo_geosane.datasets.acquisitions import Acquisition, Paths, find_acquisitions
-from torchgeo_geosane.datasets.decoding import Values, decode_values
-from torchgeo_geosane.datasets.footprints import outlines
-from torchgeo_geosane.datasets.grid import Grid, Pixels
-from torchgeo_geosane.datasets.labels import IGNORE_INDEX, Labels, Legend
-from torchgeo_geosane.datasets.open_files import modified
+from torchgeo_geosane.datasets.acquisitions import Paths
+from torchgeo_geosane.datasets.label_polygons import Layer, VectorLabels, layers_of
+from torchgeo_geosane.datasets.label_rasters import RasterLabels
+from torchgeo_geosane.datasets.labels import UNDATED, Labels
+from torchgeo_geosane.datasets.legend import Legend
+from torchgeo_geosane.datasets.open_files import is_remote
+from torchgeo_geosane.datasets.product_names import any_date
 from torchgeo_geosane.datasets.raster_files import SUFFIXES
-from torchgeo_geosane.datasets.reprojection import everywhere
-from torchgeo_geosane.errors import DataError, did_you_mean
-from torchgeo_geosane.sensors import Band, Sensor
+from torchgeo_geosane.errors import DataError
 
-_LABEL = Sensor('labels', 'class values', (Band('label', None, 'class'),), '')
+_VECTORS = ('.gpkg', '.shp', '.geojson', '.fgb', '.parquet', '.gml', '.kml', '.gdb', '.zip')
+"""Endings of the files of polygons that are looked for in folders without rasters."""
 
-
-class RasterLabels(Labels):
-    """Labels in rasters of one band, read as the nearest pixel.
-
-    Args:
-        paths: A folder, a glob, files or STAC items.
-        legend: What the values mean; a file's own value for no data is no label.
-
-    Raises:
-        DataError: If there is no file, or one is damaged or has several bands.
-    """
-
-    def __init__(self, paths: Paths, legend: Legend) -> None:
-        self._maps = find_acquisitions(paths, _LABEL)
-        self._numbers = legend.numbers()
-        self._outlines: dict[str, gpd.GeoSeries] = {}
-
-    def outline(self, crs: CRS) -> gpd.GeoSeries:
-        """The outlines of all files."""
-        return outlines(self._maps, ('label',), crs)
-
-    def _stamp(self) -> str:
-        files = [file.path for one in self._maps for file in one.files]
-        return f'{[(path, modified(path)) for path in files]} {self._numbers}'
-
-    def _draw(self, grid: Grid, pixels: Pixels) -> NDArray[np.uint8]:
-        mask = np.full((1, pixels.height, pixels.width), IGNORE_INDEX, np.uint8)
-        windows = everywhere(grid.outline(pixels), grid.crs)
-        _, near = self._outline_in(grid.crs).sindex.query(windows)
-        for index in np.unique(near):
-            found = self._maps[int(index)]
-            values = decode_values(found, ('label',), grid, pixels, resampling=Resampling.nearest)
-            labelled = self._indices(values, found)
-            mask = np.where(labelled == IGNORE_INDEX, mask, labelled)
-        return mask
-
-    def _outline_in(self, wkt: str) -> gpd.GeoSeries:
-        if wkt not in self._outlines:
-            self._outlines[wkt] = self.outline(CRS.from_wkt(wkt))
-        return self._outlines[wkt]
-
-    def _indices(self, read: Values, source: Acquisition) -> NDArray[np.uint8]:
-        values = read.values
-        indices = np.full(values.shape, -1, np.int16)
-        for value, index in self._numbers.items():
-            indices[values == value] = index
-        if read.missing is not None:
-            indices[read.missing] = IGNORE_INDEX
-        file = source.files[0]
-        if (indices < 0).any():
-            found = ', '.join(f'{value:g}' for value in np.unique(values[indices < 0])[:5])
-            known = ', '.join(str(value) for value in self._numbers)
-            raise DataError(
-                f'{file.path} holds the labels {found}, expected {known}: '
-                'add them to classes or to ignored'
-            )
-        return indices.astype(np.uint8)
-
-
-class VectorLabels(Labels):
-    """Labels as polygons of any format that geopandas reads; smaller ones lie on top.
-
-    Args:
-        paths: A file or several.
-        legend: What the values mean.
-        attribute: Column of the values; None where all polygons are of one class.
-        background: Class of pixels that no polygon covers; None leaves them without label.
-
-    Raises:
-        DataError: If a file cannot be read, has no CRS or lacks the column, or if a value or the
-            background is not in the legend.
-    """
-
-    def __init__(
-        self,
-        paths: Sequence[str | Path],
-        legend: Legend,
-        attribute: str | None = None,
-        background: str | None = None,
-    ) -> None:
-        if background is not None and background not in legend.classes:
-            raise DataError(
-                f'unknown background {background!r}{did_you_mean(background, legend.classes)}'
-            )
-        names = list(legend.classes)
-        self._beside = IGNORE_INDEX if background is None else names.index(background)
-        drawn = [name for name in names if name != background]
-        if attribute is None and len(drawn) != 1:
-            raise DataError(
-                f'{len(drawn)} classes, but no attribute: name the column that tells them apart'
-            )
-        only = names.index(drawn[0])
-        layers = [_read_layer(Path(path), legend, attribute, only) for path in paths]
-        self._layers = layers[0]
-        if len(layers) > 1:
-            crs = layers[0].crs
-            self._layers = pd.concat([layer.to_crs(crs) for layer in layers])
-        self._projected: dict[str, gpd.GeoDataFrame] = {}
-        # Polygons stay as they were read, whatever becomes of the files.
-        stamps = [(str(path), modified(str(path))) for path in paths]
-        self._source = f'{stamps} {legend} {attribute} {background}'
-
-    def outline(self, crs: CRS) -> gpd.GeoSeries:
-        """The rectangle around all polygons."""
-        return gpd.GeoSeries([shapely.box(*self._layers.to_crs(crs).total_bounds)], crs=crs)
-
-    def _stamp(self) -> str:
-        return self._source
-
-    def _draw(self, grid: Grid, pixels: Pixels) -> NDArray[np.uint8]:
-        if grid.crs not in self._projected:
-            polygons = self._layers.to_crs(grid.crs)
-            order = np.argsort(-polygons.area.to_numpy(), kind='stable')
-            self._projected[grid.crs] = polygons.iloc[order]
-        polygons = self._projected[grid.crs]
-        # The index of a query is in the order of the drawing.
-        here = polygons.iloc[np.sort(polygons.sindex.query(grid.outline(pixels)))]
-        mask: NDArray[np.uint8] = np.full((pixels.height, pixels.width), self._beside, np.uint8)
-        if len(here):
-            rasterize(
-                zip(here.geometry, here['index'], strict=True),
-                out=mask,
-                transform=grid.at(pixels),
-            )
-        return mask[None]
-
-
-def _read_layer(path: Path, legend: Legend, attribute: str | None, only: int) -> gpd.GeoDataFrame:
-    """Geometries with their class index."""
-    try:
-        layer = gpd.read_parquet(path) if path.suffix == '.parquet' else gpd.read_file(path)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise DataError(f'cannot read {path} ({error}): restore the file') from error
-    if layer.crs is None:
-        raise DataError(f'{path} does not state its coordinate reference system: add it')
-    layer = layer[~(layer.geometry.is_empty | layer.geometry.isna())]
-    if not len(layer):
-        raise DataError(f'{path} holds no polygon: restore the file')
-    if attribute is None:
-        indices: Any = only
-    else:
-        if attribute not in layer.columns:
-            columns = [str(name) for name in layer.columns]
-            raise DataError(f'{path} has no column {attribute!r}{did_you_mean(attribute, columns)}')
-        known = legend.texts()
-        values = layer[attribute].astype(str)
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise DataError(
-                f'{path} holds the labels {", ".join(unknown[:5])}, expected {", ".join(known)}: '
-                'add them to classes or to ignored'
-            )
-        indices = values.map(known)
-    return gpd.GeoDataFrame({'index': indices}, geometry=layer.geometry, crs=layer.crs)
+_STAC = ('"stac_version"', '"assets"')
+_BEGINNING = 2**20
 
 
 def find_labels(
@@ -187,21 +27,100 @@ def find_labels(
     legend: Legend,
     attribute: str | None = None,
     background: str | None = None,
+    layer: Layer | None = None,
 ) -> Labels:
-    """Labels in rasters or in polygons, by the files' endings.
+    """Labels in rasters or in polygons.
+
+    Args:
+        paths: Files, folders (a geodatabase is one), globs, archives or STAC items; all rasters or
+            all polygons.
+        legend: What the values mean.
+        attribute: Column of the polygons' values.
+        background: Class of pixels that no polygon covers.
+        layer: Layer of the polygons.
 
     Raises:
-        DataError: As the two classes state.
+        DataError: As the two classes state, or if there are both rasters and polygons.
     """
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
-    endings = (*SUFFIXES, '.json') if attribute is None and background is None else SUFFIXES
-    vectors = [
-        path for path in listed if Path(path).is_file() and not str(path).lower().endswith(endings)
-    ]
-    if len(vectors) == len(listed) and vectors:
-        return VectorLabels(vectors, legend, attribute, background)
-    if attribute is not None or background is not None:
+    found = [path for given in listed for path in _expanded(str(given))]
+    vectors = [path for path in found if _holds_polygons(path)]
+    if vectors and len(vectors) < len(found):
+        others = [path for path in found if path not in vectors]
         raise DataError(
-            f'{paths} are rasters or do not exist: attribute and background are for polygons'
+            f'labels are polygons in {vectors[0]}, but not in {others[0]}: give one kind'
         )
-    return RasterLabels(paths, legend)
+    if vectors:
+        files = _chosen(vectors, layer)
+        times = [any_date(Path(path).stem) or UNDATED for path in files]
+        return VectorLabels(files, times, legend, attribute, background, layer)
+    given = {'attribute': attribute, 'background': background, 'layer': layer}
+    if any(value is not None for value in given.values()):
+        raise DataError(
+            f'{paths} are rasters or do not exist: attribute, background and layer are for polygons'
+        )
+    return RasterLabels(found, legend)
+
+
+def _expanded(path: str) -> list[str]:
+    """The files that a path stands for: folders of rasters stay folders."""
+    if is_remote(path):
+        return [path]
+    if os.path.isdir(path):
+        return [path] if path.rstrip('/').lower().endswith('.gdb') else _in_folder(path)
+    if not os.path.exists(path):
+        return sorted(glob(path, recursive=True)) or [path]
+    return (
+        _in_archive(path) if zipfile.is_zipfile(path) and path.lower().endswith('.zip') else [path]
+    )
+
+
+def _in_folder(path: str) -> list[str]:
+    inside = sorted(glob(f'{escape(path)}/**/*', recursive=True))
+    if any(name.lower().endswith(SUFFIXES) for name in inside):
+        return [path]
+    vectors = [name for name in inside if name.lower().endswith(_VECTORS)]
+    return [file for name in vectors for file in _expanded(name)] or [path]
+
+
+def _in_archive(path: str) -> list[str]:
+    """Rasters and polygons inside of an archive, as GDAL names them."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name.rstrip('/') for name in archive.namelist()]
+    # A geodatabase is a folder, whether or not the archive lists it as one.
+    bases = {name[: name.lower().index('.gdb/') + 4] for name in names if '.gdb/' in name.lower()}
+    kept = [name for name in names if name.lower().endswith((*SUFFIXES, *_VECTORS[:-2]))]
+    inside = sorted({*kept, *bases})
+    return [f'/vsizip/{os.path.abspath(path)}/{name}' for name in inside] or [path]
+
+
+def _holds_polygons(path: str) -> bool:
+    name = path.rstrip('/').lower()
+    if name.endswith(SUFFIXES) or (os.path.isdir(path) and not name.endswith('.gdb')):
+        return False
+    if name.endswith('.parquet'):
+        return True
+    if name.endswith('.json') and os.path.isfile(path):
+        with open(path, encoding='utf-8', errors='replace') as file:
+            beginning = file.read(_BEGINNING)
+        if any(word in beginning for word in _STAC):
+            return False
+    try:
+        return bool(layers_of(path))
+    except RuntimeError:
+        return False
+
+
+def _chosen(files: list[str], layer: Layer | None) -> list[str]:
+    """Of shapefiles in an archive, each of which is a layer, the one that is asked for."""
+    inside = [
+        path for path in files if path.startswith('/vsizip/') and path.lower().endswith('.shp')
+    ]
+    layers = [Path(path).stem for path in inside]
+    if len(inside) < 2 or len(inside) < len(files):
+        return files
+    if layer is None:
+        raise DataError(
+            f'{Path(inside[0]).parent} has the layers {", ".join(layers)}: choose one by layer'
+        )
+    return [path for path, name in zip(inside, layers, strict=True) if name == layer] or files

@@ -17,7 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning, WindowError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from torchgeo_geosane.datasets.labels import IGNORE_INDEX
+from torchgeo_geosane.datasets.legend import IGNORE_INDEX
 from torchgeo_geosane.datasets.open_files import decoding
 from torchgeo_geosane.errors import DataError
 
@@ -81,7 +81,7 @@ def read_mask(path: Path, legend: Mapping[int, int], shape: tuple[int, ...]) -> 
 
     Args:
         path: File with one band.
-        legend: Value in the file to class index, or to :data:`~.labels.IGNORE_INDEX`.
+        legend: Value in the file to class index, or to :data:`~.legend.IGNORE_INDEX`.
         shape: Height and width of the chip.
 
     Returns:

@@ -15,7 +15,7 @@ from torchgeo_geosane.datasets.chips import (
     SegmentationChips,
     Transforms,
 )
-from torchgeo_geosane.datasets.labels import IGNORE_INDEX
+from torchgeo_geosane.datasets.legend import IGNORE_INDEX
 from torchgeo_geosane.datasets.reading import Raster
 from torchgeo_geosane.errors import DataError, did_you_mean
 
