@@ -11,6 +11,8 @@ from rasterio.io import DatasetReader
 
 Mask = NDArray[np.bool_]
 
+_LARGEST = np.finfo(np.float32).max
+
 
 def nodata_values(file: DatasetReader, numbers: Sequence[int]) -> tuple[float | None, ...]:
     """The value of each band that means no data; None where the band could not hold what is stated.
@@ -71,7 +73,8 @@ def unknown(
     """
     missing = hidden
     if values.dtype.kind in 'fc':
-        missing = either(missing, ~np.isfinite(values))
+        # The largest number is what GDAL makes of infinity where it combines pixels.
+        missing = either(missing, ~(np.abs(values) < _LARGEST))
     told = [value if value is not None and math.isfinite(value) else 0 for value in nodata]
     if any(told):
         with np.errstate(over='ignore'):

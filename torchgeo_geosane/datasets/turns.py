@@ -1,5 +1,6 @@
 """Rasters whose rows and columns lie along those of a grid, but in another direction or order."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -131,6 +132,17 @@ class Upright:
             return values, missing
         return turn.turned(values), None if missing is None else turn.turned(missing)
 
+    def tells(self, indexes: Sequence[int], nodata: Sequence[float | None]) -> bool:
+        """Whether GDAL itself knows what is missing, as where it combines pixels.
+
+        It heeds the values that the file states, but not beside a mask.
+        """
+        stated = [self._file.nodatavals[index - 1] for index in indexes]
+        known = [
+            value is None or _same(value, own) for value, own in zip(nodata, stated, strict=True)
+        ]
+        return all(known) and not (self._masked and any(value is not None for value in nodata))
+
     def _hidden(
         self, indexes: Sequence[int], window: Window, shape: tuple[int, int] | None
     ) -> NDArray[np.bool_]:
@@ -139,3 +151,7 @@ class Upright:
         which = list(indexes) if own else list(indexes[:1])
         out = None if shape is None else (len(which), *shape)
         return self._file.read_masks(which, window=window, out_shape=out) == 0
+
+
+def _same(value: float, other: float | None) -> bool:
+    return value == other or (other is not None and math.isnan(value) and math.isnan(other))

@@ -24,7 +24,7 @@ from torchgeo_geosane.datasets.grid import (
 )
 from torchgeo_geosane.datasets.no_data import Mask, either, unknown
 from torchgeo_geosane.datasets.reprojection import around_the_earth, near, transformer
-from torchgeo_geosane.datasets.resampling import EXACT, MOST_AT_ONCE, between, interpolate
+from torchgeo_geosane.datasets.resampling import EXACT, MOST_AT_ONCE, between, interpolate, reduced
 from torchgeo_geosane.datasets.turns import Upright
 
 # Pixels between points that are transformed; between them coordinates are interpolated.
@@ -213,9 +213,12 @@ def read_warped(
     if across.count * along.count > MOST_AT_ONCE and pixels.height > 1:
         return _in_halves(source, placed, indexes, grid, pixels, nodata, resampling)
     (left, width), (top, height) = across.window(source.width), along.window(source.height)
-    shape = None if shrink == (1, 1) else (along.count, across.count)
-    values, hidden = source.read(indexes, Window(left, top, width, height), shape, resampling)
-    missing = unknown(values, nodata, hidden)
+    window, shape = Window(left, top, width, height), (along.count, across.count)
+    if shrink == (1, 1):
+        values, hidden = source.read(indexes, window)
+        missing = unknown(values, nodata, hidden)
+    else:
+        values, missing = reduced(source, indexes, window, shape, nodata, resampling)
     values, missing = _sampled(values, missing, nodata, along, across, resampling)
     return values, missing if inside.all() else either(missing, ~inside[None])
 
