@@ -171,7 +171,7 @@ def _is_mask(file: DatasetReader, number: int) -> bool:
     """Whether a band that is tagged as alpha is one, by its values in some blocks.
 
     GDAL tags the fourth band of any four of 8 bits as alpha, be it near infrared. A mask holds
-    hardly more than two values: nothing and all.
+    a few values: nothing, all, and perhaps some shares between.
     """
     height, width = file.block_shapes[number - 1]
     rows, cols = math.ceil(file.height / height), math.ceil(file.width / width)
@@ -186,4 +186,4 @@ def _is_mask(file: DatasetReader, number: int) -> bool:
     found, counts = np.unique(sample, return_counts=True)
     top = np.iinfo(sample.dtype).max if sample.dtype.kind in 'iu' else 1
     extremes = counts[(found == 0) | (found == top)].sum()
-    return len(found) <= 2 or bool(extremes > 0.9 * len(sample))
+    return len(found) <= 8 or bool(extremes > 0.9 * len(sample))
