@@ -83,7 +83,7 @@ _FLOORS: list[set[str]] = [
     {'collection', 'datasets'},
     {'datamodules'},
     {'tasks', 'callbacks', 'training'},
-    {'atlas', 'compare'},
+    {'atlas', 'compare', 'describe'},
     {'cli'},
 ]
 _LEVEL = {room: level for level, rooms in enumerate(_FLOORS) for room in rooms}

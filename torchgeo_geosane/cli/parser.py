@@ -38,6 +38,9 @@ def run_command(arguments: Sequence[str]) -> None:
     if arguments[:1] == ['compare']:
         _compare(arguments[1:])
         return
+    if arguments[:1] == ['describe']:
+        _describe(arguments[1:])
+        return
     parsed = _parser().parse_args(list(arguments))
     match parsed.command:
         case 'list':
@@ -87,6 +90,13 @@ def _compare(arguments: Sequence[str]) -> None:
     run_comparison(arguments)
 
 
+def _describe(arguments: Sequence[str]) -> None:
+    """Describe imagery; imported late, because it reads imagery."""
+    from torchgeo_geosane.cli.describing import describe_imagery
+
+    describe_imagery(arguments)
+
+
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog='torchgeo-geosane',
@@ -98,6 +108,11 @@ def _parser() -> ArgumentParser:
     subcommands.add_subcommand('generate', _generate_parser(), help='generate weights into a file')
     subcommands.add_subcommand('info', _info_parser(), help='show where weights come from')
     # Only named here, for the help: `run_command` passes it on.
+    subcommands.add_subcommand(
+        'describe',
+        ArgumentParser(),
+        help='show what would be read of your imagery (see its own --help)',
+    )
     subcommands.add_subcommand(
         'collect',
         ArgumentParser(),
