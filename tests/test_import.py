@@ -42,7 +42,7 @@ from torchgeo.models import get_weight
 print(json.dumps({
     'events': events,
     'found': str(get_weight('GeoSANE_ResNet50_Weights.SENTINEL2_ALL')),
-    'heavy': sorted({'onnx', 'jsonargparse', 'matplotlib.pyplot'} & (set(sys.modules) - before)),
+    'heavy': sorted({'onnx', 'jsonargparse', 'matplotlib.pyplot', 'torch_pruning'} & (set(sys.modules) - before)),
     'cache': os.path.exists(os.environ['TORCHGEO_GEOSANE_CACHE']),
 }))
 """
@@ -77,6 +77,7 @@ _FLOORS: list[set[str]] = [
     {'spec'},
     {'provenance'},
     {'cache', 'candidate'},
+    {'alignment'},
     {'generate'},
     {'export'},
     {'providers'},

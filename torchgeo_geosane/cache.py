@@ -118,11 +118,13 @@ def clear() -> int:
         The number of files deleted, locks not counted.
     """
     deleted = 0
-    # The last: copies of models of a collection, see collection.mapped.
-    for pattern in ('*.safetensors', '*.damaged', '*.part', '*.lock', 'collection/*.safetensors'):
+    # The last: copies of models of a collection (collection.mapped), orders of units (alignment).
+    own = ('*.safetensors', '*.damaged', '*.part', '*.lock')
+    others = ('collection/*.safetensors', 'alignments/*.safetensors', 'alignments/*.lock')
+    for pattern in (*own, *others):
         for path in directory().glob(pattern):
             path.unlink(missing_ok=True)
-            deleted += pattern != '*.lock'
+            deleted += not pattern.endswith('.lock')
     return deleted
 
 

@@ -3,6 +3,7 @@
 from torchgeo_geosane.foundry.errors import FoundryError, GeoSANEError, TokenError, did_you_mean
 
 __all__ = [
+    'AlignmentError',
     'ArchitectureError',
     'CacheError',
     'ComparisonError',
@@ -33,6 +34,10 @@ class SensorError(SpecError):
 
 class PromptError(GeoSANEError):
     """A prompt cannot be found or read, or its tensors do not fit the architecture."""
+
+
+class AlignmentError(GeoSANEError):
+    """Networks cannot be brought into one order: two architectures, or values that are no numbers."""
 
 
 class CacheError(GeoSANEError):

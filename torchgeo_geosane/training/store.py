@@ -13,17 +13,16 @@ from typing import NotRequired, TypeAlias, TypedDict
 import torch
 from torch import Tensor
 
-from torchgeo_geosane.architectures import attention_heads
+from torchgeo_geosane.alignment import Groups, PermutedSource, RandomPlaces, groups_of
 from torchgeo_geosane.collection import CollectionError, ManifestEntry, TrainedModel
 from torchgeo_geosane.collection.contents import floating_shapes, weight_shapes
 from torchgeo_geosane.collection.mapped import map_weights, open_mapped
-from torchgeo_geosane.errors import ArchitectureError, TokenError
+from torchgeo_geosane.errors import TokenError
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.layout import Layout, Tokenisation
 from torchgeo_geosane.foundry.source import TensorSource
 from torchgeo_geosane.foundry.tokens import RowScale, TokenReader
 from torchgeo_geosane.providers.catalog import ARCHITECTURES
-from torchgeo_geosane.training.permutation import HiddenUnits, PermutedSource, find_hidden_units
 
 Shapes: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -69,7 +68,7 @@ class OpenedModel:
     file: Path
     layout: Layout = field(repr=False)
     row_scale: RowScale
-    hidden: HiddenUnits | None = field(default=None, repr=False)
+    hidden: Groups | None = field(default=None, repr=False)
     number: int = 0
 
     @classmethod
@@ -99,7 +98,8 @@ class OpenedModel:
         entry = ManifestEntry.describe(model, shapes, layout, 'held_out' if held_out else 'trained')
         hidden = None
         if permute:
-            hidden = _find_hidden(tuple(floating_shapes(source).items()), model.architecture)
+            name = ARCHITECTURES.get(model.architecture or '', model.architecture or '')
+            hidden = groups_of(floating_shapes(source), name.partition('.')[0])
         return cls(entry, file, layout, config.row_scale, hidden, number)
 
     @property
@@ -145,7 +145,7 @@ class OpenedModel:
             hidden.touch(name) for segment, *_ in pieces for name in (segment.weight, segment.bias)
         ):
             return None
-        source = PermutedSource(_source(self.file), hidden, seed)
+        source = PermutedSource(_source(self.file), RandomPlaces(hidden, seed))
         return TokenReader(source, self.layout, self.row_scale).read(start, stop)
 
 
@@ -157,16 +157,6 @@ def _source(file: Path) -> TensorSource:
 @cache
 def _plan(shapes: Shapes, token_size: int, tokenisation: Tokenisation) -> Layout:
     return Layout.plan(dict(shapes), token_size, tokenisation)
-
-
-@cache
-def _find_hidden(shapes: Shapes, architecture: str | None) -> HiddenUnits:
-    name = ARCHITECTURES.get(architecture or '', architecture or '').partition('.')[0]
-    try:
-        heads = attention_heads(name)
-    except ArchitectureError:  # It is none of timm's: how many heads there are is not known.
-        heads = {}
-    return find_hidden_units(dict(shapes), heads)
 
 
 def _pad(values: Tensor, rows: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which hidden units of a model may change places, told from the names and shapes of its tensors.
+"""Which units of a model without code may change places, told from the names and shapes of its tensors.
 
 Between two layers of one block (convolution, batch norm, convolution; two linear layers of an MLP)
 the order of channels is arbitrary. What runs past a block, a residual stream or a skip connection,
@@ -8,14 +8,14 @@ known here) nothing is permuted.
 
 from collections.abc import Mapping
 
-from torchgeo_geosane.training.permutation.attention import find_heads
-from torchgeo_geosane.training.permutation.chains import find_chains
-from torchgeo_geosane.training.permutation.layers import Network, Shapes
-from torchgeo_geosane.training.permutation.sequences import find_sequences, find_whole
-from torchgeo_geosane.training.permutation.units import HiddenUnits
+from torchgeo_geosane.alignment.groups import Groups
+from torchgeo_geosane.alignment.names.attention import find_heads
+from torchgeo_geosane.alignment.names.chains import find_chains
+from torchgeo_geosane.alignment.names.layers import Network, Shapes
+from torchgeo_geosane.alignment.names.sequences import find_sequences, find_whole
 
 
-def find_hidden_units(shapes: Shapes, heads: Mapping[int, int] | None = None) -> HiddenUnits:
+def find_hidden_units(shapes: Shapes, heads: Mapping[int, int] | None = None) -> Groups:
     """Find the hidden units that may change places.
 
     Args:
@@ -26,5 +26,5 @@ def find_hidden_units(shapes: Shapes, heads: Mapping[int, int] | None = None) ->
     network = Network.of(shapes)
     found = (*find_chains(network), *find_sequences(network), *find_whole(network))
     # Two rules may find the same units, which begin in one layer.
-    units = {units.uses[0].tensor: units for units in found}
-    return HiddenUnits((*units.values(), *find_heads(network, heads or {})))
+    groups = {group.name: group for group in found}
+    return Groups((*groups.values(), *find_heads(network, heads or {})))

@@ -1,11 +1,11 @@
 """The layers of a network, as far as names and shapes tell."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from torchgeo_geosane.training.permutation.units import Use
+from torchgeo_geosane.alignment.groups import Axis, Group, Part, Use, span
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -62,13 +62,13 @@ class Layer:
         norm = self.is_batch_norm or any_norm
         return norm and self.shapes.keys() <= _NORM and {*self.shapes.values()} == {(count,)}
 
-    def rows(self) -> Iterator[Use]:
+    def rows(self) -> Iterator[Axis]:
         """Its tensors, along the first dimension."""
-        return (Use(f'{self.path}.{name}', 0) for name in self.shapes)
+        return ((f'{self.path}.{name}', 0) for name in self.shapes)
 
-    def columns(self) -> Use:
+    def columns(self) -> Axis:
         """Its weight, along the inputs."""
-        return Use(f'{self.path}.weight', 1)
+        return f'{self.path}.weight', 1
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,12 @@ class Network:
         # A grouped convolution divides its inputs: it has fewer than any layer gives.
         divides = bool(kernel) and rows % columns == 0 and columns not in self.widths
         return not divides or layer is self._first
+
+
+def group_of(count: int, axes: Iterable[Axis]) -> Group:
+    """A group of units that lie one after the other along all of some tensors' dimensions."""
+    uses = tuple(Use(*axis, count, span(count)) for axis in axes)
+    return Group(uses[0].tensor, (Part(uses),))
 
 
 def join(block: str, name: str) -> str:

@@ -16,9 +16,10 @@ from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
+from torchgeo_geosane.alignment import Groups, PermutedSource, RandomPlaces
+from torchgeo_geosane.alignment.names import find_hidden_units
 from torchgeo_geosane.architectures import attention_heads
 from torchgeo_geosane.foundry.source import StateDictSource
-from torchgeo_geosane.training.permutation import HiddenUnits, PermutedSource, find_hidden_units
 
 
 class DoubleConvUNet(nn.Module):
@@ -102,14 +103,14 @@ def trained(model: nn.Module) -> nn.Module:
     return model.double().eval()
 
 
-def find(model: nn.Module, heads: dict[int, int] | None = None) -> HiddenUnits:
+def find(model: nn.Module, heads: dict[int, int] | None = None) -> Groups:
     state = model.state_dict()
     shapes = {name: tuple(t.shape) for name, t in state.items() if t.is_floating_point()}
     return find_hidden_units(shapes, heads)
 
 
-def permute(model: nn.Module, hidden: HiddenUnits, seed: int) -> nn.Module:
-    source = PermutedSource(StateDictSource(model.state_dict()), hidden, seed)
+def permute(model: nn.Module, hidden: Groups, seed: int) -> nn.Module:
+    source = PermutedSource(StateDictSource(model.state_dict()), RandomPlaces(hidden, seed))
     other = copy.deepcopy(model)
     other.load_state_dict({name: source.read(name) for name in source.names()})
     return other
@@ -234,7 +235,7 @@ def test_a_trunk_moves_but_not_as_an_encoder() -> None:
     shapes = {f'encoder.{name}': tuple(t.shape) for name, t in model.state_dict().items()}
     decoder = {'decoder.0.weight': (16, 16, 3, 3)}
     found = find_hidden_units(shapes | decoder)
-    assert {name.split('.')[1] for name, _ in found.axes} == {'classifier'}
+    assert {name.split('.')[1] for name, _ in found.by_axis} == {'classifier'}
 
 
 def grouped() -> nn.Module:
@@ -247,12 +248,12 @@ def group_normed() -> nn.Module:
 
 @pytest.mark.parametrize('build', [grouped, group_normed])
 def test_what_groups_channels_stays(build: Any) -> None:
-    assert find(build()).units == ()
+    assert find(build()).groups == ()
 
 
 def test_a_separable_convolution_is_no_mlp() -> None:
     model = MetaFormer(depths=(1,), dims=(8,), token_mixers=SepConv, num_classes=4)
-    names = {name for name, _ in find(model).axes}
+    names = {name for name, _ in find(model).by_axis}
     assert 'head.fc.fc1.weight' in names
     assert not any('token_mixer' in name for name in names)
 
@@ -261,7 +262,7 @@ def test_connections_that_add_to_some_channels_stay() -> None:
     """ReXNet is one chain by its names, and of other widths in every layer."""
     with torch.device('meta'):
         model = timm.create_model('rexnet_100')
-    assert all('.se.fc' in name or '.se.bn' in name for name, _ in find(model).axes)
+    assert all('.se.fc' in name or '.se.bn' in name for name, _ in find(model).by_axis)
 
 
 def test_several_layers_in_the_place_of_one_stay() -> None:
@@ -270,13 +271,13 @@ def test_several_layers_in_the_place_of_one_stay() -> None:
         model = timm.create_model('mixnet_s')
     mixed = [name for name in model.state_dict() if name.endswith('conv_dw.1.weight')]
     blocks = {name.removesuffix('.conv_dw.1.weight') for name in mixed}
-    moving = {name.rpartition('.conv_pwl')[0] for name, _ in find(model).axes}
+    moving = {name.rpartition('.conv_pwl')[0] for name, _ in find(model).by_axis}
     assert blocks
     assert not blocks & moving
 
 
 def test_attention_of_unknown_heads_stays() -> None:
-    names = {name for name, _ in find(timm.create_model('test_vit')).axes}
+    names = {name for name, _ in find(timm.create_model('test_vit')).by_axis}
     assert any('mlp' in name for name in names)
     assert not any('attn' in name for name in names)
 
@@ -297,10 +298,10 @@ def test_rows_are_those_of_the_whole_tensor() -> None:
     model = trained(timm.create_model('test_resnet'))
     hidden = find(model)
     state = model.state_dict()
-    whole = PermutedSource(StateDictSource(state), hidden, 5)
+    whole = PermutedSource(StateDictSource(state), RandomPlaces(hidden, 5))
     for name in ('layer1.0.conv1.weight', 'layer1.0.conv2.weight', 'conv1.0.weight', 'fc.bias'):
         expected = whole.read(name).reshape(state[name].shape[0], -1)
-        rows = PermutedSource(StateDictSource(state), hidden, 5).rows(name, 2, 5)
+        rows = PermutedSource(StateDictSource(state), RandomPlaces(hidden, 5)).rows(name, 2, 5)
         assert rows.equal(expected[2:5])
 
 
@@ -308,7 +309,8 @@ def test_seeds_give_orders() -> None:
     model = trained(timm.create_model('test_resnet'))
     hidden, source = find(model), StateDictSource(model.state_dict())
     first, again, other = (
-        PermutedSource(source, hidden, seed).read('layer1.0.conv1.weight') for seed in (1, 1, 2)
+        PermutedSource(source, RandomPlaces(hidden, seed)).read('layer1.0.conv1.weight')
+        for seed in (1, 1, 2)
     )
     assert first.equal(again)
     assert not first.equal(other)

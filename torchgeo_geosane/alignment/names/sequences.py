@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
-from torchgeo_geosane.training.permutation.layers import Layer, Network
-from torchgeo_geosane.training.permutation.units import Units
+from torchgeo_geosane.alignment.groups import Group
+from torchgeo_geosane.alignment.names.layers import Layer, Network, group_of
 
 # Longer sequences may be encoders, whose inner layers a decoder also looks at.
 _SHORT = 3
 _HEADS = frozenset({'classifier', 'pre_logits', 'head', 'fc'})
 
 
-def find_sequences(network: Network) -> Iterator[Units]:
+def find_sequences(network: Network) -> Iterator[Group]:
     """The hidden units of sequences: layers that are numbered, with activations between them.
 
     A list of parallel layers has numbers too, but none is left out for an activation.
@@ -25,7 +25,7 @@ def find_sequences(network: Network) -> Iterator[Units]:
             yield from _walk(network, numbers, found)
 
 
-def find_whole(network: Network) -> Iterator[Units]:
+def find_whole(network: Network) -> Iterator[Group]:
     """The hidden units of a network without blocks that is one chain of layers in state-dict order.
 
     A residual connection has no weights, but needs layers of equal widths: so only widths that occur
@@ -54,7 +54,7 @@ def find_whole(network: Network) -> Iterator[Units]:
     yield from found
 
 
-def _walk(network: Network, numbers: list[int], layers: list[Layer]) -> Iterator[Units]:
+def _walk(network: Network, numbers: list[int], layers: list[Layer]) -> Iterator[Group]:
     for index, first in enumerate(layers):
         if not network.may_lead(first):
             continue
@@ -83,9 +83,9 @@ def _continues(first: Layer, last: Layer) -> bool:
     return last.weight[1] == first.weight[0] or (flattens and last.weight[1] % first.weight[0] == 0)
 
 
-def _units(first: Layer, between: list[Layer], last: Layer) -> Units:
-    rows = [use for layer in (first, *between) for use in layer.rows()]
-    return Units(first.weight[0], (*rows, last.columns()))
+def _units(first: Layer, between: list[Layer], last: Layer) -> Group:
+    rows = [axis for layer in (first, *between) for axis in layer.rows()]
+    return group_of(first.weight[0], (*rows, last.columns()))
 
 
 def _is_trunk(network: Network, block: str) -> bool:

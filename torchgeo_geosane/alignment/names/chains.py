@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from torchgeo_geosane.training.permutation.layers import Layer, Network, join
-from torchgeo_geosane.training.permutation.units import Units
+from torchgeo_geosane.alignment.groups import Group
+from torchgeo_geosane.alignment.names.layers import Layer, Network, group_of, join
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ CHAINS = (
 )
 
 
-def find_chains(network: Network) -> Iterator[Units]:
+def find_chains(network: Network) -> Iterator[Group]:
     """The hidden units of every block that is known."""
     for block, parts in network.blocks.items():
         for chain in CHAINS:
@@ -105,7 +105,7 @@ def find_chains(network: Network) -> Iterator[Units]:
                     yield layers
 
 
-def _match(network: Network, block: str, chain: Chain) -> Units | None:
+def _match(network: Network, block: str, chain: Chain) -> Group | None:
     first, last = network.layer(block, chain.first), network.layer(block, chain.last)
     before = network.layer(block, chain.before) if chain.before else None
     if first is None or last is None or not network.may_lead(first, before):
@@ -123,8 +123,8 @@ def _match(network: Network, block: str, chain: Chain) -> Units | None:
         or gate is None
     ):
         return None
-    rows = [use for layer in (first, *followers, *gate[1:]) for use in layer.rows()]
-    return Units(count, (*rows, *(layer.columns() for layer in (*gate[:1], last))))
+    rows = [axis for layer in (first, *followers, *gate[1:]) for axis in layer.rows()]
+    return group_of(count, (*rows, *(layer.columns() for layer in (*gate[:1], last))))
 
 
 def _gate(

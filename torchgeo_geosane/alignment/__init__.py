@@ -1,0 +1,43 @@
+"""Alignment: the units of one network in another's order. Other weights, the same function.
+
+Networks that were trained apart keep their hidden units in different orders; until these are alike,
+their average is broken, and their tokens are noise to a foundry. What may move is found by tracing
+and proven by running the network (``find_groups`` of an architecture, ``groups_of_module``), or told
+from names and shapes (``groups_of`` a state dict); the order is found by weight matching
+(``align``); the aligned network is a view (``Alignment.view``)::
+
+    groups = find_groups('resnet50')
+    found = align(source, reference, groups)  # two TensorSources
+    found.moved, found.before, found.after, found.chance
+    aligned = found.view(source)  # a TensorSource
+
+Networks finetuned from one start are in one order already: nothing of them moves. ``similarity``
+compares two networks as they are; ``chance`` is what a network of noise comes to, once aligned.
+``recall`` keeps alignments in the cache by fingerprints, ``to_bytes`` and ``from_bytes`` anywhere.
+``RandomPlaces`` with ``PermutedSource`` draws a random order, for a second view while training.
+"""
+
+from torchgeo_geosane.alignment.align import Alignment, align, similarity, similarity_by_chance
+from torchgeo_geosane.alignment.find import find_groups, groups_of, groups_of_module
+from torchgeo_geosane.alignment.groups import Axis, Group, Groups, Places
+from torchgeo_geosane.alignment.stored import from_bytes, recall, to_bytes
+from torchgeo_geosane.alignment.view import PermutedSource, RandomPlaces
+
+__all__ = [
+    'Alignment',
+    'Axis',
+    'Group',
+    'Groups',
+    'PermutedSource',
+    'Places',
+    'RandomPlaces',
+    'align',
+    'find_groups',
+    'from_bytes',
+    'groups_of',
+    'groups_of_module',
+    'recall',
+    'similarity',
+    'similarity_by_chance',
+    'to_bytes',
+]

@@ -1,0 +1,116 @@
+"""The groups of an architecture: traced and proven where timm has it, else told from names."""
+
+import copy
+from collections.abc import Mapping
+from functools import lru_cache
+
+import timm
+import torch
+from torch import nn
+
+from torchgeo_geosane.alignment.attention import find_attention
+from torchgeo_geosane.alignment.groups import Groups
+from torchgeo_geosane.alignment.names import find_hidden_units
+from torchgeo_geosane.alignment.proof import Proof
+from torchgeo_geosane.alignment.trace import OUTPUT, trace
+from torchgeo_geosane.architectures import attention_heads, check_architecture, head_names
+from torchgeo_geosane.errors import ArchitectureError
+
+# Enough for most convolutional networks, and a fraction of the time of their own size.
+_SMALL = 64
+
+
+@lru_cache(maxsize=64)
+def find_groups(architecture: str, num_classes: int = 0) -> Groups:
+    """The groups of one of timm's architectures, each proven by running a network with it moved.
+
+    The weights of that network are random: a function that stays the same does so for all weights.
+    Takes the memory of the network in float64, and seconds; once a process.
+
+    Args:
+        architecture: A timm architecture.
+        num_classes: Classes that the network tells apart; 0 is the headless one, whose features may
+            come in another order.
+
+    Raises:
+        ArchitectureError: If timm has no such model.
+    """
+    check_architecture(architecture)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device('cpu'):
+            torch.default_generator.manual_seed(0)
+            model = timm.create_model(architecture, pretrained=False, num_classes=num_classes)
+        channels, *own = model.pretrained_cfg['input_size']  # type: ignore[index]
+    except Exception as error:  # Whatever the model's constructor raises.
+        return Groups((), {'': f'{architecture} cannot be built: {error}'})
+    for size in (_SMALL, _SMALL), own:  # Many want images of their own size.
+        groups = groups_of_module(model, (channels, *size), keep_output=num_classes > 0)
+        if '' not in groups.left_out:
+            break
+    return groups
+
+
+def groups_of_module(model: nn.Module, image: tuple[int, ...], keep_output: bool = False) -> Groups:
+    """The groups of a network whose code is there, each proven by running it with the group moved.
+
+    Args:
+        model: The network; it is copied.
+        image: Channels, height and width of what it is given.
+        keep_output: Whether its output keeps its order.
+    """
+    try:
+        traced = trace(copy.deepcopy(model).to('meta'), torch.zeros(2, *image, device='meta'))
+        attention = list(find_attention(model))
+        elsewhere = frozenset().union(*(layer.makes for layer in attention))
+        elsewhere |= {OUTPUT} if keep_output else set()
+        traced = [group for group in traced if elsewhere.isdisjoint(group.axes)]
+        generator = torch.Generator().manual_seed(0)
+        proof = Proof(copy.deepcopy(model), torch.randn(1, *image, generator=generator))
+    except Exception as error:  # Tracing runs the model's own code, which may raise anything.
+        return Groups((), {'': f'the network cannot be traced: {error}'})
+    found = [*traced, *(layer.choices[0] for layer in attention)]
+    failing = {id(group) for group in proof.failing(found)}
+    holding = [group for group in found if id(group) not in failing]
+    left_out = {}
+    for group in traced:
+        if id(group) in failing:
+            left_out[group.name] = 'moving its units changes what the network computes'
+    for layer in attention:
+        if id(layer.choices[0]) in failing:
+            coarser = next((group for group in layer.choices[1:] if proof.hold([group])), None)
+            if coarser is None:
+                left_out[layer.choices[0].name] = 'its heads lie in an order that is not known'
+            else:
+                holding.append(coarser)
+    return Groups(tuple(holding), left_out)
+
+
+def groups_of(shapes: Mapping[str, tuple[int, ...]], architecture: str | None) -> Groups:
+    """The groups of a state dict.
+
+    Args:
+        shapes: Shapes of its floating-point tensors, the statistics of norms among them.
+        architecture: What it is, as far as known. Where that is one of timm's, and the tensors are
+            its own, the groups are those of :func:`find_groups`; else what names and shapes tell.
+    """
+    return _groups_of(tuple(shapes.items()), architecture)
+
+
+@lru_cache(maxsize=256)
+def _groups_of(items: tuple[tuple[str, tuple[int, ...]], ...], architecture: str | None) -> Groups:
+    shapes = dict(items)
+    try:
+        heads = attention_heads(architecture or '')
+        classes = {shapes[name][0] for name in head_names(architecture or '') if name in shapes}
+        groups = find_groups(architecture or '', max(classes, default=0))
+    except ArchitectureError:  # It is none of timm's: how many heads there are is not known.
+        return find_hidden_units(shapes)
+    whole = groups.within(shapes)
+    if whole.count and all(
+        shapes[use.tensor][use.dim] == use.size
+        for group in whole.groups
+        for part in group.parts
+        for use in part.uses
+    ):
+        return whole
+    return find_hidden_units(shapes, heads)

@@ -1,0 +1,87 @@
+"""Alignments as bytes, and in the cache: once found, they need neither a trace nor a reference."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import logging
+from collections.abc import Callable, Iterable
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+from torchgeo_geosane import cache
+from torchgeo_geosane.alignment.align import Alignment
+from torchgeo_geosane.atomic import replacing
+from torchgeo_geosane.errors import CacheError
+
+logger = logging.getLogger(__name__)
+
+# Raised whenever the same networks would be aligned otherwise than before.
+ALGORITHM = 1
+_FOLDER = 'alignments'
+# What finds the groups, so that another version of it may find others.
+_VERSIONED = ('timm', 'torch-pruning')
+
+
+def recall(identity: Iterable[str], find: Callable[[], Alignment]) -> Alignment:
+    """An alignment from the cache, or else found and cached.
+
+    Args:
+        identity: What determines it: the fingerprints of both networks, and what they are.
+        find: Finds it.
+    """
+    versions = [importlib.metadata.version(package) for package in _VERSIONED]
+    text = '\n'.join([str(ALGORITHM), *versions, *identity])
+    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    path = cache.directory() / _FOLDER / f'{name}.safetensors'
+    with cache.locked(path):
+        if path.is_file():
+            try:
+                return from_bytes(path.read_bytes())
+            except (CacheError, OSError) as error:
+                logger.warning('%s: %s. Aligning again.', path, error)
+        found = find()
+        try:
+            with replacing(path) as provisional:
+                provisional.write_bytes(to_bytes(found))
+        except CacheError as error:
+            logger.warning('The alignment was not cached: %s', error)
+    return found
+
+
+def to_bytes(alignment: Alignment) -> bytes:
+    """An alignment as a safetensors file: orders that several dimensions share are kept once."""
+    numbers: dict[bytes, int] = {}
+    tensors = {}
+    axes = []
+    for (name, dim), places in alignment.places.items():
+        order = places.to(torch.int32)
+        number = numbers.setdefault(order.numpy().tobytes(), len(numbers))
+        tensors[str(number)] = order
+        axes.append([name, dim, number])
+    described = dataclasses.asdict(dataclasses.replace(alignment, places={}))
+    text = json.dumps({**described, 'places': axes})
+    return safetensors.torch.save(tensors, {'alignment': text})
+
+
+def from_bytes(data: bytes) -> Alignment:
+    """Read what :func:`to_bytes` gave.
+
+    Raises:
+        CacheError: If it is something else, or an order is none.
+    """
+    try:
+        tensors = safetensors.torch.load(data)
+        length = int.from_bytes(data[:8], 'little')
+        text = json.loads(data[8 : 8 + length])['__metadata__']['alignment']
+        values = json.loads(text)
+        places: dict[tuple[str, int], torch.Tensor] = {}
+        for name, dim, number in values['places']:
+            places[name, dim] = order = tensors[str(number)].long()
+            if not torch.equal(order.sort().values, torch.arange(len(order))):
+                raise ValueError(f'what is said of {name!r} is not an order')
+        return Alignment(**{**values, 'places': places})
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise CacheError(f'not an alignment: {error}') from error
