@@ -13,6 +13,7 @@ MEANT = {
         'Red': 'B4',
         'red, 665 nm': 'B4',
         'B4, central wavelength 665 nm': 'B4',
+        'Band 4 (0.665 Micrometers)': 'B4',
         'B8A': 'B8A',
         'b08a': 'B8A',
         'Band 8A - Narrow NIR': 'B8A',
@@ -87,6 +88,7 @@ OTHERWISE = {
     Kind.UNCLEAR: [
         ('landsat_tm_toa', 'B4 (Red)'),
         ('sentinel2_all', 'B4 Nir'),
+        ('sentinel2_all', 'Band 1 (560 nm)'),
         ('sentinel2_all', 'red river'),
         ('sentinel1_grd', 'VVVH'),
     ],

@@ -213,6 +213,11 @@ class TestAlpha:
         assert (image[0][inside] == 100).all()
         assert np.isfinite(image[3][inside]).all()
 
+    def test_a_constant_band(self, tmp_path: Path) -> None:
+        path = self.photograph(tmp_path / 'x.tif', 104)
+        assert read('rgbn', path) == {'R': 100, 'G': 100, 'B': 100, 'NIR': 104}
+        assert read('rgb', path) == {'R': 100, 'G': 100, 'B': 100}
+
     def test_a_mask_is_no_band(self, tmp_path: Path) -> None:
         fourth = np.full((32, 32), 255)
         fourth[:, :12] = 0
@@ -294,7 +299,9 @@ def test_polarisations_of_running_numbers_are_one_image(tmp_path: Path) -> None:
     data = Imagery({'sentinel1_grd': tmp_path})
     assert len(data) == 1
     assert str(data.index.index[0].left) == '2020-06-01 05:23:45'
-    assert data[data.bounds]['image'].numpy()[:, 0, 0].tolist() == [1, 2]
+    # Detected products hold amplitude: power is its square.
+    assert data[data.bounds]['image'].numpy()[:, 0, 0].tolist() == [1, 4]
+    assert set(data.units.values()) == {'linear power'}
 
 
 @pytest.mark.parametrize(

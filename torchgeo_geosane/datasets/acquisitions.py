@@ -15,6 +15,7 @@ from torchgeo_geosane.datasets.evidence import Evidence, How
 from torchgeo_geosane.datasets.file_bands import is_label
 from torchgeo_geosane.datasets.open_files import is_remote
 from torchgeo_geosane.datasets.product_names import any_date, named, products_of
+from torchgeo_geosane.datasets.products import Radar
 from torchgeo_geosane.datasets.raster_files import (
     SUFFIXES,
     Beside,
@@ -23,6 +24,7 @@ from torchgeo_geosane.datasets.raster_files import (
     header,
 )
 from torchgeo_geosane.datasets.stac import StacItem, is_stac, read_items
+from torchgeo_geosane.datasets.units import Calibration
 from torchgeo_geosane.errors import DataError, did_you_mean
 from torchgeo_geosane.sensors import Sensor
 from torchgeo_geosane.sensors.spelling import words
@@ -57,6 +59,15 @@ class Acquisition:
     def holding(self, bands: Iterable[str]) -> list[RasterFile]:
         """The files that hold at least one of some bands."""
         return [file for file in self.files if not set(file.bands).isdisjoint(bands)]
+
+    def calibrations(self, bands: Iterable[str]) -> list[Calibration]:
+        """How some bands come into their sensor's unit."""
+        held = {
+            band: one
+            for file in reversed(self.files)
+            for band, one in zip(file.bands, file.calibrations, strict=True)
+        }
+        return [held[band] for band in bands]
 
     def finest(self, bands: Iterable[str]) -> RasterFile:
         """Of the files that hold some bands, the one with the smallest pixels."""
@@ -98,7 +109,7 @@ def find_acquisitions(paths: Files, sensor: Sensor) -> list[Acquisition]:
     return list(find_images(paths, sensor).acquisitions)
 
 
-def find_images(paths: Files, sensor: Sensor) -> Found:
+def find_images(paths: Files, sensor: Sensor, radar: Radar | None = None) -> Found:
     """Find the images of a sensor.
 
     Args:
@@ -106,6 +117,7 @@ def find_images(paths: Files, sensor: Sensor) -> Found:
             sequence of these; or a mapping of ``files`` to it that also says more, see
             :class:`~.raster_files.Told`.
         sensor: The sensor, whose bands the files hold.
+        radar: What radar files hold, where ``paths`` does not say it.
 
     Returns:
         Images by name, those that hold one band a file have several files; and what else was there.
@@ -115,6 +127,8 @@ def find_images(paths: Files, sensor: Sensor) -> Found:
             what contradicts the sensor, or two files hold one band of one image.
     """
     given, told = split_told(paths)
+    if told.radar is None:
+        told = replace(told, radar=radar)
     listed = [given] if isinstance(given, str | Path) else list(given)
     items = [item for path in listed if is_stac(path) for item in read_items(Path(path))]
     files = [file for path in listed if not is_stac(path) for file in _files(str(path))]

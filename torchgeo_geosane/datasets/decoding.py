@@ -202,7 +202,7 @@ def _read(
     values = _nodata(file, bands, nodata)
     try:
         if _along(file.grid, file.whole, grid) is None:
-            with open_file(file.path) as source:
+            with open_file(file.path, file.squared) as source:
                 found = warping.read_warped(
                     Upright(source, None, file.is_masked),
                     (file.grid, file.whole),
@@ -220,7 +220,7 @@ def _read(
             here = pixels if along is None else along.box.overlap(pixels)
             if along is None or here.is_empty:
                 continue
-            with open_file(file.path) as source:
+            with open_file(file.path, file.squared) as source:
                 upright = Upright(source, along.turn, file.is_masked)
                 part = read_part(upright, indexes, _axes(along, here), values, resampling)
             yield _Part(*here.within(pixels), *part)

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
@@ -17,7 +17,7 @@ from torchgeo.datasets import GeoDataset
 
 from torchgeo_geosane.datasets.acquisitions import Files, Paths
 from torchgeo_geosane.datasets.block_cache import BlockCache
-from torchgeo_geosane.datasets.chips import DB, FILL, LINEAR, NoData
+from torchgeo_geosane.datasets.chips import FILL, NoData
 from torchgeo_geosane.datasets.decoding import KEPT
 from torchgeo_geosane.datasets.footprints import make_index, outlines, target_grid
 from torchgeo_geosane.datasets.grid import grid_of
@@ -26,6 +26,7 @@ from torchgeo_geosane.datasets.label_files import find_labels
 from torchgeo_geosane.datasets.label_polygons import Layer
 from torchgeo_geosane.datasets.legend import IGNORE_INDEX, Legend, Value
 from torchgeo_geosane.datasets.plotting import composite, plot_segmentation
+from torchgeo_geosane.datasets.products import Radar
 from torchgeo_geosane.datasets.sources import find_sources
 from torchgeo_geosane.datasets.stack import Stack
 
@@ -74,7 +75,7 @@ class Imagery(GeoDataset):
         res: float | tuple[float, float] | None = None,
         nodata: NoData = 'fill',
         nodata_value: float | None = None,
-        radar: Literal['dB', 'linear'] = 'dB',
+        radar: Radar | None = None,
         native: bool = False,
         transforms: Callable[[Sample], Sample] | None = None,
         cache: str | Path | None = None,
@@ -102,7 +103,9 @@ class Imagery(GeoDataset):
             res: Size of a pixel in its units; None is that of the first image's finest band.
             nodata: ``'fill'`` puts what the sensor reports where nothing returns, ``'nan'`` NaN.
             nodata_value: Value that means no data in files that state none.
-            radar: What radar files hold: dB or linear power.
+            radar: What radar files hold: ``'dB'``, ``'linear'`` power, ``'amplitude'``, or
+                ``'complex'``, whose intensity is read; None is what they say, or dB. Chips of all
+                but dB hold linear power, see :attr:`units`.
             native: Whether images keep the files' data type where that is uint8, int16 or uint16;
                 else they are float32.
             transforms: Applied to each sample.
@@ -115,10 +118,11 @@ class Imagery(GeoDataset):
             SensorError: If a sensor or a band is unknown or named twice.
         """
         blocks = None if cache is None else BlockCache(cache, cache_gigabytes)
-        self.stack = Stack(tuple(find_sources(images, bands, nodata_value)), blocks)
+        self.stack = Stack(tuple(find_sources(images, bands, nodata_value, radar)), blocks)
         self.bands = tuple(band.name for band in self.stack.channels)
-        linear = {DB: LINEAR} if radar == 'linear' else {}
-        self.units = {band.name: linear.get(band.units, band.units) for band in self.stack.channels}
+        self.units = {
+            name: unit for source in self.stack.sources for name, unit in source.units.items()
+        }
         self.nodata, self.transforms = nodata, transforms
         leader = self.stack.leader
         self.paths = [file.path for one in leader.acquisitions for file in one.files]

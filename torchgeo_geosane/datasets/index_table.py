@@ -101,12 +101,16 @@ class IndexTable:
     def nearest_in_time(
         self, row: int, sensor: int, query: Query, acquisitions: Sequence[Acquisition]
     ) -> list[Acquisition]:
-        """Images of a further sensor that meet a query, those nearest in time to a row's first."""
+        """Images of a further sensor that meet a query, those nearest in time to a row's first.
 
-        def distance(image: Acquisition) -> int:
+        Those of an unknown time come last: nobody says that they are near.
+        """
+
+        def distance(image: Acquisition) -> tuple[bool, int]:
             # Python's integers: the limits of the calendar are too far apart for 64 bits.
             after = image.start.value - int(self.stops[row])
-            return max(after, int(self.starts[row]) - image.stop.value, 0)
+            apart = max(after, int(self.starts[row]) - image.stop.value, 0)
+            return image.start == pd.Timestamp.min, apart
 
         found = np.flatnonzero(meeting(self.others[sensor], query, self.around))
         return sorted((acquisitions[int(at)] for at in found), key=distance)

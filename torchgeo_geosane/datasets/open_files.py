@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
+from xml.etree.ElementTree import Element, SubElement, tostring
 
 import rasterio
 import torch
@@ -79,11 +80,13 @@ def is_remote(path: str) -> bool:
 
 
 @contextmanager
-def open_file(path: str) -> Iterator[DatasetReader]:
+def open_file(path: str, squared: bool = False) -> Iterator[DatasetReader]:
     """A file, opened where this process has not yet.
 
     Args:
         path: The file; a changed one is opened again.
+        squared: Whether values are to be the squared sizes of the file's: power from amplitude or
+            from complex numbers, float32.
 
     Yields:
         The open file, for this thread alone. It stays open.
@@ -91,11 +94,11 @@ def open_file(path: str) -> Iterator[DatasetReader]:
     Raises:
         DataError: If it does not exist, or is no raster.
     """
-    process, key = _process, (path, modified(path))
+    process, key = _process, (path, modified(path), squared)
     with process.lock:
         handle = process.handles.get(key)
     if handle is None:
-        handle = _Handle(_opened(path))
+        handle = _Handle(_opened(path, squared))
     with process.lock:
         handle = process.handles.setdefault(key, handle)
         process.handles.move_to_end(key)
@@ -106,13 +109,42 @@ def open_file(path: str) -> Iterator[DatasetReader]:
         yield handle.file
 
 
-def _opened(path: str) -> DatasetReader:
+def _opened(path: str, squared: bool) -> DatasetReader:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
-            return rasterio.open(path)
+            file = rasterio.open(path)
+            return rasterio.open(_squared(file)) if squared else file
     except RasterioError as error:
         raise DataError(f'cannot open {path} ({error}): restore the file') from error
+
+
+def _squared(file: DatasetReader) -> str:
+    """GDAL's description of a raster of the squared sizes of a file's values.
+
+    GDAL squares as it reads, before anything is resampled.
+    """
+    root = Element('VRTDataset', rasterXSize=str(file.width), rasterYSize=str(file.height))
+    SubElement(root, 'SRS', dataAxisToSRSAxisMapping='1,2').text = file.crs.to_wkt()
+    place = ', '.join(repr(number) for number in file.transform.to_gdal())
+    SubElement(root, 'GeoTransform').text = place
+    for number in file.indexes:
+        band = SubElement(
+            root,
+            'VRTRasterBand',
+            dataType='Float32',
+            band=str(number),
+            subClass='VRTDerivedRasterBand',
+        )
+        nodata = file.nodatavals[number - 1]
+        if nodata is not None:
+            SubElement(band, 'NoDataValue').text = repr(abs(nodata) ** 2)
+        SubElement(band, 'PixelFunctionType').text = 'intensity'
+        SubElement(band, 'SourceTransferType').text = 'CFloat32'
+        source = SubElement(band, 'SimpleSource')
+        SubElement(source, 'SourceFilename', relativeToVRT='0').text = file.name
+        SubElement(source, 'SourceBand').text = str(number)
+    return tostring(root, encoding='unicode')
 
 
 @contextmanager

@@ -17,11 +17,15 @@ group                 meaning
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 SENTINEL1, SENTINEL2 = ('sentinel1',), ('sentinel2',)
 TM, ETM, OLI = ('landsat_tm',), ('landsat_etm',), ('landsat_oli',)
 _LANDSAT = {'LT': TM, 'LE': ETM, 'LC': OLI, 'LO': OLI}
+
+
+Radar = Literal['dB', 'linear', 'amplitude', 'complex']
+"""What radar files hold: dB, power, its square root, or numbers whose squared size it is."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Product:
     orders: Mapping[int, Sequence[str]] = field(default_factory=dict)
     scale: float | None = None
     offset: float = 0.0
-    radar: str | None = None
+    radar: Radar | None = None
 
 
 _SECOND = '%Y%m%dT%H%M%S'
@@ -58,6 +62,9 @@ _PLANET = {
     8: ('coastal', 'blue', 'green i', 'green', 'yellow', 'red', 'rededge', 'nir'),
 }
 _NAIP = {3: ('red', 'green', 'blue'), 4: ('red', 'green', 'blue', 'nir')}
+
+
+_HYP3: Mapping[str, Radar] = {'p': 'linear', 'a': 'amplitude', 'd': 'dB'}
 
 
 def _landsat(title: str, pattern: str, example: str, **more: Any) -> list[Product]:
@@ -81,7 +88,6 @@ PRODUCTS: tuple[Product, ...] = (
         'S2A_MSIL2A_20200601T103031_N0500_R108_T32UMA_20230512T004512',
         SENTINEL2,
         (_SECOND,),
-        scale=1e-4,
     ),
     Product(
         'Sentinel-2 product before 2017',
@@ -211,7 +217,7 @@ PRODUCTS: tuple[Product, ...] = (
             (_SECOND,),
             radar=radar,
         )
-        for letter, radar in (('p', 'linear'), ('a', 'amplitude'), ('d', 'dB'))
+        for letter, radar in _HYP3.items()
     ),
     Product(
         'Sentinel-1 RTC of OPERA',

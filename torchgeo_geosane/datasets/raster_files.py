@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,13 +19,18 @@ from torchgeo_geosane.datasets.grid import Bounds, Grid, Pixels
 from torchgeo_geosane.datasets.no_data import is_masked, nodata_values
 from torchgeo_geosane.datasets.open_files import open_file
 from torchgeo_geosane.datasets.product_names import Span, stated_time
+from torchgeo_geosane.datasets.products import Radar
+from torchgeo_geosane.datasets.radar import radar_values
 from torchgeo_geosane.datasets.stac import StacAsset
+from torchgeo_geosane.datasets.units import Calibration, calibrations
+from torchgeo_geosane.errors import DataError
 from torchgeo_geosane.sensors import Sensor
 
 SUFFIXES = ('.tif', '.tiff', '.jp2', '.vrt', '.img')
 """Endings of the files that are looked for in folders."""
 
 _SAMPLED = 16
+_MOSTLY = 0.9
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,15 @@ class Told:
 
     Attributes:
         bands: Band of the sensor to the number, from 1, or the description of a band in each file.
+        scale: Reflectance, kelvin or dB of one digital number; of photographs the value.
+        offset: What is added after that.
+        radar: What radar files hold.
     """
 
     bands: Mapped | None = None
+    scale: float | None = None
+    offset: float | None = None
+    radar: Radar | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,8 @@ class RasterFile:
         evidence: Why each band is taken to be that band.
         left_out: What it holds beside them, to be read by a person.
         taken: From when to when it states that it was taken.
+        calibrations: How each band comes into its sensor's unit.
+        radar: What a radar file holds, and what says so.
     """
 
     path: str
@@ -72,6 +85,13 @@ class RasterFile:
     evidence: tuple[Evidence, ...] = ()
     left_out: tuple[str, ...] = ()
     taken: Span | None = None
+    calibrations: tuple[Calibration, ...] = ()
+    radar: tuple[Radar, Evidence] | None = None
+
+    @property
+    def squared(self) -> bool:
+        """Whether its values are squared as they are read: power of amplitude or complex numbers."""
+        return self.radar is not None and self.radar[0] in {'amplitude', 'complex'}
 
     @cached_property
     def grid(self) -> Grid:
@@ -136,16 +156,15 @@ def header(
         alpha = [
             i for i, c in zip(file.indexes, file.colorinterp, strict=True) if c == ColorInterp.alpha
         ]
-        is_mask = not alpha or _is_mask(file, alpha[0])
+        mask = _mask(file, alpha[0]) if alpha else 1.0
         names = asset.names(file.count) if asset is not None else None
-        found = decide_bands(path, file_bands(file), sensor, told.bands, names, is_mask)
+        found = decide_bands(path, file_bands(file), sensor, told.bands, names, mask > _MOSTLY)
         if found is None:
             return None
         if not found.bands:
             return Beside(path, found.left_out)
-        numbers = found.indexes
         crs, transform = georeference(path, file)
-        return RasterFile(
+        result = RasterFile(
             path=path,
             bands=found.bands,
             indexes=found.indexes,
@@ -153,13 +172,49 @@ def header(
             transform=transform,
             width=file.width,
             height=file.height,
-            dtype=str(np.result_type(*(file.dtypes[i - 1] for i in numbers))),
-            nodata=nodata_values(file, numbers),
-            is_masked=is_masked(file, numbers) and (is_mask or not _only_alpha(file, numbers)),
+            dtype='float32',
+            nodata=(),
+            is_masked=is_masked(file, found.indexes)
+            and (mask > 0 or not _only_alpha(file, found.indexes)),
             evidence=found.evidence,
             left_out=found.left_out,
             taken=stated_time({**file.tags(), **file.tags(ns='IMAGERY')}),
         )
+        return _with_values(result, file, sensor, told, asset)
+
+
+def _with_values(
+    found: RasterFile, file: DatasetReader, sensor: Sensor, told: Told, asset: StacAsset | None
+) -> RasterFile:
+    """A file with its type, its values for no data and what its values mean."""
+    path, numbers = found.path, found.indexes
+    bands = [sensor.band(name) for name in found.bands]
+    radar = None
+    if any(band.units == 'dB' for band in bands):
+        stated = [band for band in file_bands(file) if band.number in numbers]
+        radar = radar_values(path, file, stated, told.radar, asset)
+    dtypes = {file.dtypes[number - 1] for number in numbers}
+    if radar is None and any(dtype.startswith('complex') for dtype in dtypes):
+        raise DataError(f'{path} holds complex values, which only radar has: name another sensor')
+    meant = calibrations(path, file, numbers, bands, (told.scale, told.offset), asset)
+    if radar is not None and radar[0] in {'amplitude', 'complex'}:
+        nodata = tuple(file.nodatavals[number - 1] for number in numbers)
+        return replace(
+            found,
+            radar=radar,
+            nodata=tuple(None if value is None else abs(value) ** 2 for value in nodata),
+            calibrations=tuple(replace(one, scale=one.scale**2) for one in meant),
+        )
+    nodata = nodata_values(file, numbers)
+    return replace(
+        found,
+        radar=radar,
+        dtype=str(np.result_type(*dtypes)),
+        nodata=tuple(
+            one.blank if value is None else value for value, one in zip(nodata, meant, strict=True)
+        ),
+        calibrations=meant,
+    )
 
 
 def _only_alpha(file: DatasetReader, numbers: Sequence[int]) -> bool:
@@ -167,11 +222,14 @@ def _only_alpha(file: DatasetReader, numbers: Sequence[int]) -> bool:
     return all(MaskFlags.alpha in file.mask_flag_enums[number - 1] for number in numbers)
 
 
-def _is_mask(file: DatasetReader, number: int) -> bool:
-    """Whether a band that is tagged as alpha is one, by its values in some blocks.
+def _mask(file: DatasetReader, number: int) -> float:
+    """How likely a band that is tagged as alpha is a mask, by its values in some blocks.
 
     GDAL tags the fourth band of any four of 8 bits as alpha, be it near infrared. A mask holds
     a few values: nothing, all, and perhaps some shares between.
+
+    Returns:
+        The share of its pixels that hold nothing or all; 0 for a band of many values.
     """
     height, width = file.block_shapes[number - 1]
     rows, cols = math.ceil(file.height / height), math.ceil(file.width / width)
@@ -184,6 +242,6 @@ def _is_mask(file: DatasetReader, number: int) -> bool:
         values.append(file.read(number, window=window).ravel())
     sample = np.concatenate(values)
     found, counts = np.unique(sample, return_counts=True)
-    top = np.iinfo(sample.dtype).max if sample.dtype.kind in 'iu' else 1
-    extremes = counts[(found == 0) | (found == top)].sum()
-    return len(found) <= 8 or bool(extremes > 0.9 * len(sample))
+    most = np.iinfo(sample.dtype).max if sample.dtype.kind in 'iu' else 1
+    share = float(counts[(found == 0) | (found == most)].sum() / len(sample))
+    return max(share, 0.01) if len(found) <= 8 or share > _MOSTLY else 0.0

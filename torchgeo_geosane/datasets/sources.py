@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from torchgeo_geosane.datasets.acquisitions import Acquisition, Files, find_images
 from torchgeo_geosane.datasets.block_cache import BlockCache
+from torchgeo_geosane.datasets.chips import DB, LINEAR
 from torchgeo_geosane.datasets.decoding import data_type, decode, extent
 from torchgeo_geosane.datasets.grid import Grid, Pixels
 from torchgeo_geosane.datasets.open_files import modified
+from torchgeo_geosane.datasets.products import Radar
+from torchgeo_geosane.datasets.raster_files import RasterFile
 from torchgeo_geosane.datasets.reprojection import around_the_earth
 from torchgeo_geosane.errors import DataError, SensorError, did_you_mean
 from torchgeo_geosane.sensors import Sensor, get_sensor
@@ -39,9 +42,22 @@ class Source:
     left_out: tuple[str, ...] = ()
 
     @property
+    def units(self) -> dict[str, str]:
+        """Unit of each band's values: its sensor's, or power where radar files hold no dB."""
+        power = any(one.radar is not None and one.radar[0] != 'dB' for one in self._files)
+        bands = [self.sensor.band(name) for name in self.bands]
+        return {band.name: LINEAR if power and band.units == DB else band.units for band in bands}
+
+    @property
+    def _files(self) -> list[RasterFile]:
+        return [file for one in self.acquisitions for file in one.holding(self.bands)]
+
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """What all values can be held in."""
-        return data_type([file for one in self.acquisitions for file in one.holding(self.bands)])
+        if any(not one.is_identity for file in self._files for one in file.calibrations):
+            return np.dtype(np.float32)
+        return data_type(self._files)
 
     @property
     def coarseness(self) -> float:
@@ -70,7 +86,7 @@ class Source:
             return np.full((len(self.bands), pixels.height, pixels.width), np.nan, np.float32)
         stamps = [(file.path, modified(file.path)) for file in acquisition.holding(self.bands)]
         image = cache.read(
-            f'{stamps} {self.bands} {self.nodata} {grid}',
+            f'{stamps} {self.bands} {self.nodata} {grid}{_values(acquisition, self.bands)}',
             here,
             whole,
             partial(self._decode, acquisition, grid),
@@ -82,11 +98,29 @@ class Source:
         return padded
 
     def _decode(self, acquisition: Acquisition, grid: Grid, pixels: Pixels) -> NDArray[Any]:
-        return decode(acquisition, self.bands, grid, pixels, self.nodata)
+        image = decode(acquisition, self.bands, grid, pixels, self.nodata)
+        found = acquisition.calibrations(self.bands)
+        if all(one.is_identity for one in found):
+            return image
+        image = image.astype(np.float32, copy=False)
+        image *= np.array([one.scale for one in found], np.float32)[:, None, None]
+        image += np.array([one.offset for one in found], np.float32)[:, None, None]
+        return image
+
+
+def _values(acquisition: Acquisition, bands: Sequence[str]) -> str:
+    """What values are made of, where they are not as the files hold them."""
+    made = [(one.scale, one.offset) for one in acquisition.calibrations(bands)]
+    squared = [file.squared for file in acquisition.holding(bands)]
+    plain = not any(squared) and all(pair == (1, 0) for pair in made)
+    return '' if plain else f' {made} {squared}'
 
 
 def find_sources(
-    images: Mapping[str, Files], bands: Sequence[str] | None, nodata: float | None
+    images: Mapping[str, Files],
+    bands: Sequence[str] | None,
+    nodata: float | None,
+    radar: Radar | None = None,
 ) -> list[Source]:
     """The sensors that hold the wanted bands.
 
@@ -95,6 +129,7 @@ def find_sources(
         bands: Wanted bands in the order of the channels; None is all. Those of one sensor follow
             each other.
         nodata: Value that means no data in files that state none.
+        radar: What radar files hold; None is what they say, or dB.
 
     Raises:
         SensorError: If a sensor or a band is unknown, named twice or in several sensors.
@@ -122,13 +157,21 @@ def find_sources(
     if not wanted:
         raise SensorError('no sensor or no band is named: name at least one')
     by_name = {sensor.name: (sensor, images[name]) for name, sensor in sensors.items()}
-    return [_source(*by_name[name], tuple(chosen), nodata) for name, chosen in wanted.items()]
+    return [
+        _source(*by_name[name], tuple(chosen), nodata, radar) for name, chosen in wanted.items()
+    ]
 
 
-def _source(sensor: Sensor, files: Files, bands: tuple[str, ...], nodata: float | None) -> Source:
+def _source(
+    sensor: Sensor,
+    files: Files,
+    bands: tuple[str, ...],
+    nodata: float | None,
+    radar: Radar | None,
+) -> Source:
     if len(set(bands)) < len(bands):
         raise SensorError(f'bands {list(bands)} name one twice: name each band once')
-    found = find_images(files, sensor)
+    found = find_images(files, sensor, radar)
     for acquisition in found.acquisitions:
         held = {band for file in acquisition.files for band in file.bands}
         lacking = [band for band in bands if band not in held]
@@ -138,7 +181,24 @@ def _source(sensor: Sensor, files: Files, bands: tuple[str, ...], nodata: float 
                 f'{_others(acquisition)}: '
                 'restore the files, leave the image out, or ask for other bands'
             )
+    _check_radar(found.acquisitions)
     return Source(sensor, bands, found.acquisitions, nodata, found.left_out)
+
+
+def _check_radar(acquisitions: Sequence[Acquisition]) -> None:
+    """Images of one sensor are one mosaic: all dB, or all power."""
+    first: dict[bool, RasterFile] = {}
+    for file in (file for one in acquisitions for file in one.files):
+        if file.radar is not None:
+            first.setdefault(file.radar[0] == 'dB', file)
+    if len(first) == 2:
+        in_db, other = first[True], first[False]
+        assert in_db.radar is not None
+        assert other.radar is not None
+        raise DataError(
+            f'{in_db.path} holds dB ({in_db.radar[1].found}), but {other.path} {other.radar[0]} '
+            f'({other.radar[1].found}): convert one, or leave it out'
+        )
 
 
 def _others(acquisition: Acquisition) -> str:

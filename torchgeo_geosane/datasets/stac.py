@@ -69,7 +69,9 @@ class StacAsset:
 
     def names(self, count: int) -> list[tuple[str, ...]] | None:
         """Names of each band of the file, if the item has any for so many bands."""
-        if any(band.texts for band in self.bands):
+        # Some items list all of their polarisations at each asset.
+        several = len(self.bands) > count == 1
+        if not several and any(band.texts for band in self.bands):
             return [band.texts for band in self.bands]
         return [(self.key,)] if count == 1 else None
 
@@ -211,7 +213,7 @@ def _bands(fields: Mapping[str, Any]) -> tuple[StacBand, ...]:
         for at in range(max(len(bands), len(rasters)))
     ]
     polarisations = fields.get('sar:polarizations') or []
-    if not bands and len(polarisations) == max(len(merged), 1):
+    if not bands and len(polarisations) == len(merged or polarisations):
         merged = [
             {**(merged[at] if merged else {}), 'name': name}
             for at, name in enumerate(polarisations)

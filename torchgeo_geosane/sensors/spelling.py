@@ -81,7 +81,7 @@ _DERIVED = _words(
 )
 # Says nothing about which band it is.
 _FILLING = _words(
-    'band bands layer channel central wavelength visible vis light broad color colour',
+    'band bands layer channel gray grey undefined central wavelength visible vis light broad color colour',
     'surface reflectance refl toa boa sr sur rad radiance l1c l2a l1 l2 msi oli tm etm landsat sentinel',
     'sentinel2 sentinel1 s1 s2 s2a s2b s2c mean median mosaic raw dn cog float32 10m 20m 30m 60m',
     'sigma0 gamma0 beta0 sigma gamma beta nought naught db decibel decibels linear power amplitude',
@@ -95,6 +95,7 @@ _VCID = re.compile(r'\b(?:sr |st )?b(?:and)?0*6 vcid (\d)\b')
 _CODE = re.compile(r'\b(?:sr |refl )?b(?:and)? ?0*(\d{1,2})(a?)\b')
 _NUMBER = re.compile(r'[a-z]{0,3}\d+(?:\.\d+)?')
 _RANGE = 0.03
+_NEAR = 0.04
 
 
 class Kind(StrEnum):
@@ -224,8 +225,13 @@ def _claims(said: Meaning, sensor: Sensor) -> Iterable[list[Band | None]]:
     yield [_coded(name, sensor) for name in said.polarisations]
     yield [_common(name, sensor) for name in said.common]
     yield [_common(letters[said.letter], sensor)] if said.letter else []
-    # A centre wavelength beside a name differs from instrument to instrument.
-    if not (said.codes or said.common):
+    if said.codes:
+        # Beside a code a wavelength must be near: "Band 1 (560 nm)" may count, and not name.
+        bands = [_coded(code, sensor) for code in said.codes]
+        sizes = [band.wavelength for band in bands if band is not None and band.wavelength]
+        if any(abs(length / size - 1) > _NEAR for length in said.wavelengths for size in sizes):
+            yield [None]
+    elif not said.common:
         yield [at_wavelength(length, sensor) for length in said.wavelengths]
 
 
