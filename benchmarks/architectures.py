@@ -24,13 +24,12 @@ import timm
 import torch
 
 from torchgeo_geosane import cache
-from torchgeo_geosane.architectures import list_architectures, target_shapes
+from torchgeo_geosane.architectures import get_architecture, list_architectures
 from torchgeo_geosane.errors import GeoSANEError
 from torchgeo_geosane.generate import generate
 from torchgeo_geosane.providers import timm as door
 from torchgeo_geosane.providers.catalog import timm_name
 from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.stem import find_stems
 
 SENSOR = 'sentinel2_all'
 REPORT = Path(__file__).parent.parent / 'docs' / 'benchmarks' / 'architectures.md'
@@ -51,9 +50,9 @@ def try_on_meta(architecture: str) -> Trial:
     family = timm.model_entrypoint(architecture).__module__.rpartition('.')[2]
     spec = Spec(architecture, SENSOR, ('random',))
     try:
-        find_stems(architecture)
+        assert get_architecture(architecture).stems
         with torch.random.fork_rng(devices=[]), torch.device('meta'):
-            wanted = target_shapes(architecture, spec.target.in_chans)
+            wanted = get_architecture(architecture, spec.target.in_chans).shapes
             tensors = {name: torch.empty(t.shape, dtype=t.dtype) for name, t in wanted.items()}
             door.build(spec, tensors, num_classes=7)
     except Exception as error:  # Whatever timm raises is a finding.

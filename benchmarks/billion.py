@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from measure import machine, memory, peak_memory
 
-from torchgeo_geosane.architectures import target_shapes
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.generate import create
 from torchgeo_geosane.spec import Spec
 
@@ -50,7 +50,7 @@ def write_prompt(path: Path, architecture: str) -> None:
     """A safetensors file with every tensor of an architecture, written a few MB at a time."""
     header: dict[str, object] = {}
     end = 0
-    for name, wanted in target_shapes(architecture, 3).items():
+    for name, wanted in get_architecture(architecture, 3).shapes.items():
         start, end = end, end + 4 * torch.Size(wanted.shape).numel()
         header[name] = {'dtype': 'F32', 'shape': wanted.shape, 'data_offsets': [start, end]}
     text = json.dumps(header).encode()

@@ -30,7 +30,7 @@ from measure import machine, memory, peak_memory
 from precision import differences
 from safetensors.torch import save_file
 
-from torchgeo_geosane.architectures import initialise
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.foundry import checkpoint
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
@@ -216,7 +216,7 @@ def main() -> None:
         foundry, prompt = Path(folder, 'foundry.safetensors'), Path(folder, 'prompt.safetensors')
         checkpoint.save(foundry, WeightAutoencoder(config), {})
         for architecture in arguments.architecture:
-            save_file(initialise(architecture, 3, 0), prompt)
+            save_file(get_architecture(architecture, 3).initialise(0), prompt)
             for precision in arguments.precision:
                 prompts = (f'file:{prompt}',)
                 spec = Spec(architecture, 'rgb', prompts, str(foundry), precision=precision)

@@ -26,7 +26,7 @@ from torchgeo import trainers
 
 import torchgeo_geosane.tasks as ours
 from torchgeo_geosane import cache
-from torchgeo_geosane.architectures import flat_name, head_names
+from torchgeo_geosane.architectures import flat_name, get_architecture
 from torchgeo_geosane.export import export
 from torchgeo_geosane.foundry import checkpoint
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
@@ -183,7 +183,7 @@ def assert_holds(module: nn.Module, tensors: dict[str, Tensor], architecture: st
         ValueError: If one is not; it is named.
     """
     generated = {flat_name(name): tensor for name, tensor in tensors.items()}
-    head = {flat_name(name) for name in head_names(architecture)}
+    head = {flat_name(name) for name in get_architecture(architecture).head}
     held = 0
     for name, tensor in module.state_dict().items():
         expected = generated.get(flat_name(name))

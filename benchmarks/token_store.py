@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch.utils.data import default_collate
 from training import configuration, step
 
-from torchgeo_geosane.architectures import initialise
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.collection.folders import FolderSource
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.training import FoundryTask, OpenedModel, TokenWindows
@@ -73,9 +73,12 @@ def write_models(folder: Path, copies: int) -> None:
     (folder / 'large').mkdir()
     (folder / 'small').mkdir()
     for architecture in ARCHITECTURES:
-        save_file(initialise(architecture, 3, 0), folder / 'large' / f'{architecture}.safetensors')
+        save_file(
+            get_architecture(architecture, 3).initialise(0),
+            folder / 'large' / f'{architecture}.safetensors',
+        )
     small = folder / 'small' / f'{SMALL}.safetensors'
-    save_file(initialise(SMALL, 3, 0), small)
+    save_file(get_architecture(SMALL, 3).initialise(0), small)
     for number in range(1, copies):
         os.link(small, small.with_name(f'{SMALL}-{number}.safetensors'))
 

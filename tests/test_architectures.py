@@ -2,13 +2,7 @@ import pytest
 import timm
 import torch
 
-from torchgeo_geosane.architectures import (
-    check_architecture,
-    head_names,
-    initialise,
-    list_architectures,
-    target_shapes,
-)
+from torchgeo_geosane.architectures import check_architecture, get_architecture, list_architectures
 from torchgeo_geosane.errors import ArchitectureError
 
 FAMILIES = ['resnet18', 'vit_tiny_patch16_224', 'convnext_atto', 'swinv2_cr_tiny_ns_224']
@@ -18,27 +12,27 @@ FAMILIES = ['resnet18', 'vit_tiny_patch16_224', 'convnext_atto', 'swinv2_cr_tiny
 def test_shapes_are_those_of_the_headless_model(architecture: str) -> None:
     model = timm.create_model(architecture, pretrained=False, num_classes=0, in_chans=5)
     wanted = {name: (tuple(t.shape), t.dtype) for name, t in model.state_dict().items()}
-    assert dict(target_shapes(architecture, 5)) == wanted
-    assert list(target_shapes(architecture, 5)) == list(wanted)
+    assert dict(get_architecture(architecture, 5).shapes) == wanted
+    assert list(get_architecture(architecture, 5).shapes) == list(wanted)
 
 
 def test_the_result_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
-        target_shapes('resnet18', 3)['conv1.weight'] = None  # type: ignore[index]
+        get_architecture('resnet18', 3).shapes['conv1.weight'] = None  # type: ignore[index]
 
 
 def test_initialise_is_seeded_and_leaves_the_rng_alone() -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    one = initialise('resnet18', 2, seed=1)
-    target_shapes('resnet18', 7)
+    one = get_architecture('resnet18', 2).initialise(1)
+    get_architecture('resnet18', 7)
     assert torch.equal(before, torch.get_rng_state())
     torch.rand(3)
-    same, other = initialise('resnet18', 2, seed=1), initialise('resnet18', 2, seed=2)
+    same, other = (get_architecture('resnet18', 2).initialise(seed) for seed in (1, 2))
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one['conv1.weight'], other['conv1.weight'])
     assert {name: (tuple(t.shape), t.dtype) for name, t in one.items()} == dict(
-        target_shapes('resnet18', 2)
+        get_architecture('resnet18', 2).shapes
     )
     assert not any(tensor.requires_grad for tensor in one.values())
 
@@ -55,7 +49,7 @@ def test_a_tag_is_not_part_of_an_architecture() -> None:
 
 def test_no_channels() -> None:
     with pytest.raises(ArchitectureError, match='0 input channels'):
-        target_shapes('resnet18', 0)
+        get_architecture('resnet18', 0)
 
 
 def test_what_timm_cannot_build_is_explained() -> None:
@@ -65,7 +59,7 @@ def test_what_timm_cannot_build_is_explained() -> None:
 
     try:
         with pytest.raises(ArchitectureError, match='13 input channels: this model sees three'):
-            target_shapes('picky_for_test', 13)
+            get_architecture('picky_for_test', 13)
     finally:
         timm.models._registry._model_entrypoints.pop('picky_for_test')
         timm.models._registry._module_to_models[__name__].discard('picky_for_test')
@@ -82,9 +76,9 @@ def test_what_timm_cannot_build_is_explained() -> None:
 def test_the_head_is_what_the_headless_model_lacks(
     architecture: str, head: set[str] | None
 ) -> None:
-    names = head_names(architecture)
+    names = get_architecture(architecture).head
     assert names
-    assert not names & target_shapes(architecture, 3).keys()
+    assert not names & get_architecture(architecture, 3).shapes.keys()
     assert head is None or names == head
 
 

@@ -248,7 +248,8 @@ def killed_before_the_rename(spec: Spec, answer: Connection) -> None:
 
     def die(event: str, arguments: tuple[Any, ...]) -> None:
         if event == 'os.rename':
-            answer.send([path.name for path in cache.directory().glob('*.part')])
+            written = cache.directory().rglob('*.safetensors')
+            answer.send([path.stat().st_size for path in written])
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(die)
@@ -262,13 +263,13 @@ def test_killed_while_writing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     spec = make_spec()
-    parts = ask(processes, killed_before_the_rename, spec)
-    assert len(parts) == 1
-    assert weights_files(cache_directory) == parts
+    (size,) = ask(processes, killed_before_the_rename, spec)
+    assert weights_files(cache_directory) == ['.torchgeo-geosane']
     assert cache.entries() == []
     generate(spec)
     assert caplog.messages == []
     assert weights_files(cache_directory) == [file_of(spec).name], 'the remains are swept away'
+    assert file_of(spec).stat().st_size == size
 
 
 def generate_and_count(spec: Spec, answer: Connection) -> None:

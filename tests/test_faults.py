@@ -19,7 +19,7 @@ from specs import MakeSpec
 from torch import Tensor, nn
 
 from torchgeo_geosane import cache
-from torchgeo_geosane.architectures import initialise
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.errors import PromptError
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.checkpoint import save
@@ -28,7 +28,7 @@ from torchgeo_geosane.foundry.sampling import KDE, Reconstruct
 from torchgeo_geosane.foundry.tokens import tokenise
 from torchgeo_geosane.generate import create, generate, identify
 from torchgeo_geosane.sensors import get_sensor
-from torchgeo_geosane.stem import adapt_stem, find_stems
+from torchgeo_geosane.stem import adapt_stem
 
 TOKEN = 64
 MakeFaithful = Callable[..., str]
@@ -73,7 +73,7 @@ def test_fault_1_tokens_of_shifted_windows_land_in_their_place(
     beyond: int, make_faithful: MakeFaithful, make_spec: MakeSpec
 ) -> None:
     """Official: up to a window of tokens lands in the wrong spot where few go beyond the last."""
-    prompt = initialise('test_resnet', 3, seed=0)
+    prompt = get_architecture('test_resnet', 3).initialise(0)
     n_tokens = len(tokenise(prompt, TOKEN)[1])
     foundry = make_faithful((n_tokens - beyond) // 3, 64)
     spec = make_spec('test_resnet', 'rgb', foundry=foundry, sampler=Reconstruct())
@@ -85,7 +85,7 @@ def test_fault_2_every_token_and_every_seed_has_noise_of_its_own(
     make_faithful: MakeFaithful, make_spec: MakeSpec, tmp_path: Path
 ) -> None:
     """Official: one noise vector for all tokens, and the same one for all seeds."""
-    tensors = initialise('test_resnet', 3, seed=0)
+    tensors = get_architecture('test_resnet', 3).initialise(0)
     spec = make_spec(
         'test_resnet',
         'rgb',
@@ -117,7 +117,7 @@ def test_fault_5_the_stem_of_any_channels_is_generated_and_adapted(
     tmp_path: Path,
 ) -> None:
     """Official: other than 3 channels crash, or the stem is initialised anew."""
-    tensors = initialise(architecture, 6, seed=0)
+    tensors = get_architecture(architecture, 6).initialise(0)
     spec = make_spec(
         architecture,
         sensor,
@@ -127,7 +127,7 @@ def test_fault_5_the_stem_of_any_channels_is_generated_and_adapted(
         seed=3,
     )
     generated = generate(spec)
-    (stem,) = find_stems(architecture)
+    (stem,) = get_architecture(architecture).stems
     expected = adapt_stem(tensors[stem], get_sensor('sentinel2_6').bands, get_sensor(sensor).bands)
     assert torch.equal(generated.tensors[stem], expected)
     adapted = sensor != 'sentinel2_6'
@@ -172,7 +172,7 @@ def test_fault_7_a_prompt_that_matches_in_part_is_refused_or_told(
     make_spec: MakeSpec, tmp_path: Path
 ) -> None:
     """Official: keys that do not match are skipped in silence; its own demo transfers 4 of 481."""
-    tensors = initialise('test_resnet', 3, seed=0)
+    tensors = get_architecture('test_resnet', 3).initialise(0)
     renamed = {name.replace('layer4.0', 'layer4.first'): t for name, t in tensors.items()}
     lost = tensors.keys() - renamed.keys()
     spec = make_spec('test_resnet', 'rgb', prompt=as_file(tmp_path / 'a.safetensors', renamed))

@@ -11,13 +11,13 @@ from safetensors.torch import save_file
 from specs import MakeSpec
 from torch import Tensor
 
-from torchgeo_geosane.architectures import initialise, tied_names
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.foundry.sampling import KDE, Linear, Reconstruct
 from torchgeo_geosane.generate import create, generate, identify, take_prompt
 from torchgeo_geosane.provenance import digest
 from torchgeo_geosane.sensors import get_sensor
 from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.stem import adapt_stem, find_stems
+from torchgeo_geosane.stem import adapt_stem
 
 FAMILIES = [
     'test_resnet',
@@ -40,7 +40,7 @@ def digest_of(spec: Spec) -> str:
 
 def as_file(path: Path, architecture: str, in_chans: int, **changes: Tensor) -> str:
     """A prompt in a file, some tensors replaced."""
-    tensors = initialise(architecture, in_chans, seed=5)
+    tensors = get_architecture(architecture, in_chans).initialise(5)
     tensors.update({name.replace('__', '.'): value for name, value in changes.items()})
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     return f'file:{path}'
@@ -137,7 +137,7 @@ def test_complete_and_exact(architecture: str, make_spec: MakeSpec) -> None:
     assert list(coverage) == list(wanted)
     assert sum(generated.provenance.counts().values()) == len(wanted)
     # Everything that the official tokens hold is generated; the rest is the prompt's.
-    prompt = initialise(architecture, 13, seed=0)
+    prompt = get_architecture(architecture, 13).initialise(0)
     for name, kind in coverage.items():
         partner = name.replace('bias', 'weight') if name.endswith('bias') else ''
         matched = partner in wanted and wanted[partner].shape[0] == wanted[name].shape[0]
@@ -148,7 +148,7 @@ def test_complete_and_exact(architecture: str, make_spec: MakeSpec) -> None:
 
 def test_a_vit_keeps_its_tokens_and_positions(make_spec: MakeSpec) -> None:
     generated = generate(make_spec('test_vit'))
-    prompt = initialise('test_vit', 6, seed=0)
+    prompt = get_architecture('test_vit', 6).initialise(0)
     for name in ('cls_token', 'pos_embed'):
         assert generated.provenance.coverage[name] == 'prompt'
         assert torch.equal(generated.tensors[name], prompt[name])
@@ -157,7 +157,7 @@ def test_a_vit_keeps_its_tokens_and_positions(make_spec: MakeSpec) -> None:
 
 def test_only_matrices_are_generated_by_a_foundry_of_matrices(make_spec: MakeSpec) -> None:
     generated = generate(make_spec('test_resnet', foundry='matrices'))
-    prompt = initialise('test_resnet', 6, seed=0)
+    prompt = get_architecture('test_resnet', 6).initialise(0)
     for name, kind in generated.provenance.coverage.items():
         assert kind == ('generated' if prompt[name].ndim >= 2 else 'prompt')
         if kind == 'generated':
@@ -168,7 +168,7 @@ def test_only_matrices_are_generated_by_a_foundry_of_matrices(make_spec: MakeSpe
 
 
 def test_what_a_prompt_lacks_is_initialised(make_spec: MakeSpec, tmp_path: Path) -> None:
-    tensors = initialise('test_resnet', 6, seed=5)
+    tensors = get_architecture('test_resnet', 6).initialise(5)
     lacking = ['layer4.0.conv2.weight', 'layer4.0.bn2.weight', 'bn1.num_batches_tracked']
     save_file({n: t for n, t in tensors.items() if n not in lacking}, tmp_path / 'p.safetensors')
     spec = make_spec(prompt=f'file:{tmp_path / "p.safetensors"}', seed=2)
@@ -177,7 +177,7 @@ def test_what_a_prompt_lacks_is_initialised(make_spec: MakeSpec, tmp_path: Path)
     assert [name for name, kind in coverage.items() if kind == 'initialised'] == sorted(
         lacking, key=list(tensors).index
     )
-    initialised = initialise('test_resnet', 6, seed=2)
+    initialised = get_architecture('test_resnet', 6).initialise(2)
     for name in lacking:
         assert torch.equal(generated.tensors[name], initialised[name])
     assert digest_of(spec) == digest(generated.tensors)
@@ -188,7 +188,7 @@ def test_what_a_prompt_lacks_is_initialised(make_spec: MakeSpec, tmp_path: Path)
 def test_half_precision_and_integers_of_a_prompt(make_spec: MakeSpec, tmp_path: Path) -> None:
     halves = {
         name: tensor.half() if tensor.is_floating_point() else tensor + 7
-        for name, tensor in initialise('test_resnet', 6, seed=5).items()
+        for name, tensor in get_architecture('test_resnet', 6).initialise(5).items()
     }
     save_file(halves, tmp_path / 'p.safetensors')
     generated = generate(make_spec(prompt=f'file:{tmp_path / "p.safetensors"}'))
@@ -206,7 +206,7 @@ def test_the_head_of_a_prompt_is_left_out(make_spec: MakeSpec, tmp_path: Path) -
 
 def test_mixing_two_prompts(make_spec: MakeSpec, tmp_path: Path) -> None:
     first = as_file(tmp_path / 'a.safetensors', 'test_resnet', 6)
-    tensors = initialise('test_resnet', 6, seed=5)
+    tensors = get_architecture('test_resnet', 6).initialise(5)
     mean = torch.full_like(tensors['bn1.running_mean'], 4.0)
     second = as_file(tmp_path / 'b.safetensors', 'test_resnet', 6, bn1__running_mean=mean)
     spec = replace(make_spec(), prompts=(first, second), sampler=Linear(0.25))
@@ -219,7 +219,7 @@ def test_a_tensor_of_two_names_is_one(make_spec: MakeSpec) -> None:
     # CoaT runs its position encodings in several blocks. Each name with noise of its own would be
     # a model that no state dict can restore.
     generated = generate(make_spec('coat_lite_tiny'))
-    tied = tied_names('coat_lite_tiny')
+    tied = get_architecture('coat_lite_tiny').tied
     assert tied['serial_blocks1.0.cpe.proj.weight'] == 'cpe1.proj.weight'
     for name, first in tied.items():
         assert torch.equal(generated.tensors[name], generated.tensors[first])
@@ -232,7 +232,7 @@ def test_a_tensor_of_two_names_is_one(make_spec: MakeSpec) -> None:
 
 def test_a_stem_of_other_bands_is_adapted_and_said_so(efficientnet: Spec) -> None:
     record = generate(efficientnet).provenance
-    (stem,) = find_stems(efficientnet.architecture)
+    (stem,) = get_architecture(efficientnet.architecture).stems
     assert record.stem.adapted
     assert record.stem.tensors == (stem,)
     assert record.stem.prompt_bands == get_sensor('sentinel2_6').band_names
@@ -243,7 +243,7 @@ def test_a_stem_of_other_bands_is_adapted_and_said_so(efficientnet: Spec) -> Non
 
 
 def test_every_branch_of_a_stem_is_adapted(tmp_path: Path, make_spec: MakeSpec) -> None:
-    save_file(initialise('fastvit_t8', 3, seed=0), tmp_path / 'rgb.safetensors')
+    save_file(get_architecture('fastvit_t8', 3).initialise(0), tmp_path / 'rgb.safetensors')
     prompt = f'file:{tmp_path / "rgb.safetensors"}@rgb'
     generated = generate(make_spec('fastvit_t8', 'sentinel2_6', prompt))
     branches = [name for name, kind in generated.provenance.coverage.items() if kind == 'adapted']
@@ -258,7 +258,7 @@ def test_the_adapted_stem_is_the_generated_one_in_other_bands(efficientnet: Spec
     plain = generate(six)
     assert not plain.provenance.stem.adapted
     assert 'adapted' not in plain.provenance.counts()
-    (stem,) = find_stems(six.architecture)
+    (stem,) = get_architecture(six.architecture).stems
     expected = adapt_stem(plain.tensors[stem], six.target.bands, efficientnet.target.bands)
     assert torch.equal(wide.tensors[stem], expected)
     for name, kind in plain.provenance.coverage.items():
@@ -287,4 +287,4 @@ def test_a_real_prompt(efficientnet: Spec) -> None:
 
 def test_take_prompt_is_the_prompt(make_spec: MakeSpec, tmp_path: Path) -> None:
     spec = make_spec(prompt=as_file(tmp_path / 'p.safetensors', 'test_resnet', 6))
-    assert digest(take_prompt(spec)) == digest(initialise('test_resnet', 6, seed=5))
+    assert digest(take_prompt(spec)) == digest(get_architecture('test_resnet', 6).initialise(5))

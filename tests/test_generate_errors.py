@@ -8,7 +8,7 @@ import torch
 from specs import MakeSpec
 
 from torchgeo_geosane import cache
-from torchgeo_geosane.architectures import initialise, target_shapes
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.errors import FoundryError, GeoSANEError, PromptError
 from torchgeo_geosane.generate import generate, identify, take_prompt
 
@@ -24,7 +24,7 @@ def nothing_cached(cache_directory: Path) -> Iterator[None]:
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
 @pytest.mark.usefixtures('nothing_cached')
 def test_nan_in_a_prompt(make_spec: MakeSpec, tmp_path: Path, name: str, value: float) -> None:
-    tensors = initialise('test_resnet', 6, seed=5)
+    tensors = get_architecture('test_resnet', 6).initialise(5)
     tensors[name].view(-1)[-1] = value
     torch.save(tensors, tmp_path / 'p.pth')
     spec = make_spec(prompt=f'file:{tmp_path / "p.pth"}')
@@ -40,10 +40,10 @@ def test_nan_in_a_prompt(make_spec: MakeSpec, tmp_path: Path, name: str, value: 
 
 @pytest.mark.usefixtures('nothing_cached')
 def test_shapes_that_do_not_fit(make_spec: MakeSpec, tmp_path: Path) -> None:
-    tensors = initialise('test_resnet', 6, seed=5)
+    tensors = get_architecture('test_resnet', 6).initialise(5)
     tensors['layer2.0.conv1.weight'] = torch.zeros(3, 2, 1, 1)
     torch.save(tensors, tmp_path / 'p.pth')
-    wanted = list(target_shapes('test_resnet', 6)['layer2.0.conv1.weight'].shape)
+    wanted = list(get_architecture('test_resnet', 6).shapes['layer2.0.conv1.weight'].shape)
     message = rf"'layer2.0.conv1.weight' has shape \[3, 2, 1, 1\], the architecture wants \{wanted}"
     with pytest.raises(PromptError, match=message):
         generate(make_spec(prompt=f'file:{tmp_path / "p.pth"}'))

@@ -71,6 +71,7 @@ def test_public_names() -> None:
 _FLOORS: list[set[str]] = [
     {'foundry'},
     {'errors'},
+    {'construction', 'exchange'},
     {'sensors', 'architectures', 'atomic', 'pages'},
     {'stem', 'transforms', 'models'},
     {'prompts'},

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.errors import ArchitectureError
 from torchgeo_geosane.sensors import SENSORS, Band, get_sensor
-from torchgeo_geosane.stem import adapt_stem, band_mixture, find_stems, same_bands
+from torchgeo_geosane.stem import adapt_stem, band_mixture, same_bands
 
 sensors = st.sampled_from(sorted(SENSORS))
 
@@ -37,15 +38,18 @@ def summed_norm(weight: Tensor) -> float:
     ],
 )
 def test_find_stems(architecture: str, stem: str) -> None:
-    assert find_stems(architecture) == (stem,)
+    assert get_architecture(architecture).stems == (stem,)
     config = timm.get_pretrained_cfg(architecture)
     assert config is not None
     assert f'{config.first_conv}.weight' == stem
 
 
 def test_a_stem_of_branches() -> None:
-    assert find_stems('repvgg_a0') == ('stem.conv_kxk.conv.weight', 'stem.conv_1x1.conv.weight')
-    assert len(find_stems('crossvit_9_240')) == 2
+    assert get_architecture('repvgg_a0').stems == (
+        'stem.conv_kxk.conv.weight',
+        'stem.conv_1x1.conv.weight',
+    )
+    assert len(get_architecture('crossvit_9_240').stems) == 2
 
 
 @pytest.mark.parametrize(
@@ -58,7 +62,7 @@ def test_a_stem_of_branches() -> None:
 )
 def test_odd_stems_are_refused(architecture: str, message: str) -> None:
     with pytest.raises(ArchitectureError, match=message):
-        find_stems(architecture)
+        _ = get_architecture(architecture).stems
 
 
 @given(sensors, st.integers(0, 9), st.sampled_from([torch.float16, torch.float32, torch.float64]))

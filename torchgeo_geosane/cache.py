@@ -3,7 +3,6 @@
 It lies in ``geosane`` under the torch hub directory, or where ``TORCHGEO_GEOSANE_CACHE`` says.
 """
 
-import glob
 import logging
 import os
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
+from torchgeo_geosane.atomic import sweep
 from torchgeo_geosane.errors import CacheError
 from torchgeo_geosane.provenance import Provenance, read_provenance, read_weights, write_weights
 from torchgeo_geosane.spec import Spec
@@ -22,6 +22,9 @@ from torchgeo_geosane.spec import Spec
 logger = logging.getLogger(__name__)
 
 ENVIRONMENT = 'TORCHGEO_GEOSANE_CACHE'
+# Folders inside the cache: copies of models of a collection (collection.mapped), orders of units
+# (alignment.stored).
+_FOLDERS = ('', 'collection', 'alignments')
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ def load(path: Path, key: str) -> tuple[dict[str, Tensor], Provenance] | None:
         if provenance.key != key:
             raise CacheError(f'{path} belongs to another spec: {provenance.url}')
     except CacheError as error:
+        if not os.path.exists(path):  # Somebody has cleared the cache this very moment.
+            return None
         aside = path.with_suffix('.damaged')
         try:
             path.replace(aside)
@@ -89,7 +94,6 @@ def store(path: Path, tensors: dict[str, Tensor], provenance: Provenance) -> Non
 
     A cache that refuses is reported and otherwise ignored: the weights exist all the same.
     """
-    _sweep(path)
     try:
         write_weights(path, tensors, provenance)
     except CacheError as error:
@@ -106,25 +110,28 @@ def entries() -> list[Entry]:
     for path in sorted(directory().glob('*.safetensors')):
         try:
             found.append(Entry(path, path.stat().st_size, read_provenance(path)))
-        except CacheError as error:
-            logger.warning('%s', error)
+        except (CacheError, OSError) as error:
+            if os.path.exists(path):
+                logger.warning('%s', error)
     return found
 
 
 def clear() -> int:
-    """Delete everything the cache holds.
+    """Delete everything the cache holds, but what others write or wait for at this moment.
 
     Returns:
         The number of files deleted, locks not counted.
     """
     deleted = 0
-    # The last: copies of models of a collection (collection.mapped), orders of units (alignment).
-    own = ('*.safetensors', '*.damaged', '*.part', '*.lock')
-    others = ('collection/*.safetensors', 'alignments/*.safetensors', 'alignments/*.lock')
-    for pattern in (*own, *others):
-        for path in directory().glob(pattern):
-            path.unlink(missing_ok=True)
-            deleted += not pattern.endswith('.lock')
+    for folder in (directory() / name for name in _FOLDERS):
+        sweep(folder)
+        for pattern in ('*.safetensors', '*.damaged', '*.part'):  # The last of older versions.
+            for path in folder.glob(pattern):
+                if not path.is_dir():
+                    path.unlink(missing_ok=True)
+                    deleted += 1
+        for path in folder.glob('*.lock'):
+            _delete_free(path)
     return deleted
 
 
@@ -146,8 +153,8 @@ def _acquire(path: Path) -> FileLock | None:
     return lock
 
 
-def _sweep(path: Path) -> None:
-    """Delete what processes that were killed while writing this file left behind."""
-    for stale in path.parent.glob(f'{glob.escape(path.name)}.*.part'):
-        with suppress(OSError):
-            stale.unlink()
+def _delete_free(path: Path) -> None:
+    """Delete a lock that nobody holds."""
+    lock = FileLock(path)
+    with suppress(Timeout, OSError, NotImplementedError), lock.acquire(timeout=0):
+        path.unlink(missing_ok=True)

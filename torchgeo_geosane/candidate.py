@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from torchgeo_geosane.architectures import TensorSpec, initialise, tied_names
+from torchgeo_geosane.architectures import Architecture, TensorSpec
 from torchgeo_geosane.errors import FoundryError, PromptError
 from torchgeo_geosane.foundry.foundry import Foundry
 from torchgeo_geosane.foundry.layout import Layout
@@ -16,7 +16,7 @@ from torchgeo_geosane.foundry.tokens import TokenWriter
 from torchgeo_geosane.prompts import Prompt
 from torchgeo_geosane.provenance import Coverage, PromptRecord, Provenance, StemRecord
 from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.stem import adapt_stem, find_stems, same_bands
+from torchgeo_geosane.stem import adapt_stem, same_bands
 
 _VERSIONED = ('torchgeo-geosane', 'torch', 'timm', 'torchgeo')
 
@@ -43,15 +43,14 @@ class Candidate:
         seed: int,
         prompts: list[Prompt],
         sources: list[TensorSource],
-        target: Mapping[str, TensorSpec],
+        wanted: Architecture,
         layout: Layout,
     ) -> None:
         self.spec = replace(spec, seed=seed)
         self.shares = spec.sampler.shares(len(prompts), seed)
         self._prompts = prompts
         self._sources = sources
-        self._target = target
-        self._stems = find_stems(spec.architecture)
+        self._wanted = wanted
         self._bands = spec.target.bands
         self._layout = layout
         # Before the result is allocated: a whole model is built for the sake of a few tensors.
@@ -60,9 +59,10 @@ class Candidate:
         # another shape for a while.
         self.tensors = {
             name: torch.empty(
-                sources[0].shape(name) if name in layout.names else wanted.shape, dtype=wanted.dtype
+                sources[0].shape(name) if name in layout.names else tensor.shape,
+                dtype=tensor.dtype,
             )
-            for name, wanted in target.items()
+            for name, tensor in wanted.shapes.items()
         }
         self.writer = TokenWriter(self.tensors, layout)
 
@@ -70,8 +70,8 @@ class Candidate:
         """Add what is not generated, fit the stem to the sensor, verify."""
         available = set(self._sources[0].names())
         coverage: dict[str, Coverage] = {}
-        tied = tied_names(self.spec.architecture)
-        for name in self._target:
+        tied = self._wanted.tied
+        for name in self._wanted.shapes:
             if name in tied:
                 coverage[name] = coverage[tied[name]]
                 self._set(name, self.tensors[tied[name]])
@@ -86,11 +86,11 @@ class Candidate:
         # Other prompts' stems were brought to the first one's bands.
         in_prompt = self._prompts[0].bands
         if self._is_stem_adapted():
-            for stem in self._stems:
+            for stem in self._wanted.stems:
                 if coverage[stem] != 'initialised':
                     coverage[stem] = 'adapted'
                     self._set(stem, adapt_stem(self.tensors[stem], in_prompt, self._bands))
-        verify(self.tensors, self._target)
+        verify(self.tensors, self._wanted.shapes)
         return Generated(self.tensors, self._provenance(foundry, coverage))
 
     def _is_stem_adapted(self) -> bool:
@@ -102,20 +102,21 @@ class Candidate:
 
     def _set(self, name: str, tensor: Tensor) -> None:
         """Store a copy that shares memory with nothing and is laid out as files want it."""
-        copy = torch.empty(tensor.shape, dtype=self._target[name].dtype)
+        copy = torch.empty(tensor.shape, dtype=self._wanted.shapes[name].dtype)
         self.tensors[name] = copy.copy_(tensor)
 
     def _initialised(self, available: set[str]) -> dict[str, Tensor]:
-        if available >= set(self._target):
+        lacking = [name for name in self._wanted.shapes if name not in available]
+        if not lacking:
             return {}
-        whole = initialise(self.spec.architecture, len(self._bands), self.spec.seed)
-        return {name: whole[name] for name in self._target if name not in available}
+        whole = self._wanted.initialise(self.spec.seed)
+        return {name: whole[name] for name in lacking}
 
     def _blend(self, name: str) -> Tensor:
         """What the prompts have for a tensor that is not generated, each by its share."""
         if (
             sum(share > 0 for share in self.shares) == 1
-            or not self._target[name].dtype.is_floating_point
+            or not self._wanted.shapes[name].dtype.is_floating_point
         ):
             return self._sources[self.shares.index(max(self.shares))].read(name)
         tensors = (
@@ -146,7 +147,7 @@ class Candidate:
                 for prompt in prompts
             ),
             stem=StemRecord(
-                self._stems,
+                self._wanted.stems,
                 tuple(band.name for band in prompts[0].bands),
                 tuple(band.name for band in self._bands),
                 'adapted' in coverage.values(),

@@ -4,7 +4,7 @@ spec → cache hit? → prompt → layout → windows → encode → sample → 
 verify → store
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from torchgeo_geosane import cache
-from torchgeo_geosane.architectures import TensorSpec, initialise, target_shapes, tied_names
+from torchgeo_geosane.architectures import Architecture, get_architecture
 from torchgeo_geosane.candidate import Candidate, Generated, check_finite, verify
 from torchgeo_geosane.errors import PromptError, TokenError
 from torchgeo_geosane.foundry.distributed import run_together
@@ -23,10 +23,11 @@ from torchgeo_geosane.foundry.engine import Engine, Progress
 from torchgeo_geosane.foundry.foundry import Foundry, fingerprint
 from torchgeo_geosane.foundry.layout import Layout
 from torchgeo_geosane.foundry.source import OverlaidSource, TensorSource
+from torchgeo_geosane.foundry.surroundings import isolated
 from torchgeo_geosane.foundry.tokens import TokenReader
 from torchgeo_geosane.prompts import Prompt, resolve_prompt
 from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.stem import adapt_stem, find_stems, same_bands
+from torchgeo_geosane.stem import adapt_stem, same_bands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +68,7 @@ def identify(spec: Spec) -> str:
     return spec.key([fingerprint(spec.foundry), *prompts])
 
 
+@isolated
 def create(
     spec: Spec,
     seeds: Sequence[int],
@@ -94,20 +96,19 @@ def create(
             for seed in seeds
         ]
     prompts = _resolve(spec)
-    sources = _open(prompts, find_stems(spec.architecture))
+    wanted = get_architecture(spec.architecture, spec.target.in_chans)
+    sources = _open(prompts, wanted.stems)
     foundry = Foundry.load(spec.foundry, _device(device))
-    target = target_shapes(spec.architecture, spec.target.in_chans)
-    tied = tied_names(spec.architecture)
     layout = Layout.plan(
         {
             name: sources[0].shape(name)
-            for name in target
-            if _is_token(name, target, sources) and name not in tied
+            for name in wanted.shapes
+            if _is_token(name, wanted, sources)
         },
         foundry.config.token_size,
         foundry.config.tokenisation,
     )
-    candidates = [Candidate(spec, seed, prompts, sources, target, layout) for seed in seeds]
+    candidates = [Candidate(spec, seed, prompts, sources, wanted, layout) for seed in seeds]
     with _progress_bar(spec, 2 * len(layout) if progress else 0) as advance:
         _fill(foundry, spec, sources, layout, candidates, advance, together)
     return [candidate.finish(foundry) for candidate in candidates]
@@ -123,6 +124,7 @@ def identify_prompt(spec: Spec) -> str:
     return f'{prompt.name} {prompt.fingerprint} as {spec.architecture} for {spec.sensor}'
 
 
+@isolated
 def take_prompt(spec: Spec) -> dict[str, Tensor]:
     """The first prompt itself, in the sensor's bands: what generated weights are compared with.
 
@@ -138,14 +140,14 @@ def take_prompt(spec: Spec) -> dict[str, Tensor]:
     """
     prompt = _resolve(spec)[0]
     source = prompt.open()
-    stems = find_stems(spec.architecture)
-    tensors = initialise(spec.architecture, spec.target.in_chans, spec.seed)
+    wanted = get_architecture(spec.architecture, spec.target.in_chans)
+    tensors = wanted.initialise(spec.seed)
     for name in source.names():
         tensor = check_finite(name, source.read(name), spec)
-        if name in stems:
+        if name in wanted.stems:
             tensor = adapt_stem(tensor, prompt.bands, spec.target.bands)
         tensors[name] = tensor.to(tensors[name].dtype, copy=True)
-    verify(tensors, target_shapes(spec.architecture, spec.target.in_chans))
+    verify(tensors, wanted.shapes)
     return tensors
 
 
@@ -203,8 +205,9 @@ def _open(prompts: list[Prompt], stems: tuple[str, ...]) -> list[TensorSource]:
     return sources
 
 
-def _is_token(name: str, target: Mapping[str, TensorSpec], sources: list[TensorSource]) -> bool:
-    return target[name].dtype.is_floating_point and name in sources[0].names()
+def _is_token(name: str, wanted: Architecture, sources: list[TensorSource]) -> bool:
+    floating = wanted.shapes[name].dtype.is_floating_point
+    return floating and name not in wanted.tied and name in sources[0].names()
 
 
 def _device(name: str) -> torch.device:

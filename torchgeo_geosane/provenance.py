@@ -15,11 +15,13 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load
 from torch import Tensor
 
 from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.errors import CacheError
+from torchgeo_geosane.foundry.safetensors_writer import write_safetensors
+from torchgeo_geosane.foundry.surroundings import isolated
 
 Coverage = Literal['generated', 'adapted', 'prompt', 'initialised']
 
@@ -140,6 +142,7 @@ def digest(tensors: Mapping[str, Tensor], text: str = '') -> str:
     return sha.hexdigest()
 
 
+@isolated
 def write_weights(path: str | Path, tensors: Mapping[str, Tensor], provenance: Provenance) -> None:
     """Write a weights file; ``path`` appears only once the file is complete and on the disk.
 
@@ -149,7 +152,7 @@ def write_weights(path: str | Path, tensors: Mapping[str, Tensor], provenance: P
     text = provenance.to_json()
     metadata = {'format': FORMAT, 'digest': digest(tensors, text), 'provenance': text}
     with replacing(Path(path)) as provisional:
-        save_file(dict(tensors), provisional, metadata)
+        write_safetensors(provisional, tensors, metadata)
 
 
 def read_provenance(path: str | Path) -> Provenance:
@@ -161,8 +164,11 @@ def read_provenance(path: str | Path) -> Provenance:
     return Provenance.from_json(_metadata(Path(path))['provenance'])
 
 
+@isolated
 def read_weights(path: str | Path) -> tuple[dict[str, Tensor], Provenance]:
     """Read and verify a weights file.
+
+    What is verified is what is returned: nothing of it stays in the file, which may change.
 
     Raises:
         CacheError: If it is damaged, or not ours.
@@ -170,9 +176,8 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], Provenance]:
     path = Path(path)
     metadata = _metadata(path)
     try:
-        with safe_open(str(path), framework='pt') as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+        tensors = load(path.read_bytes())
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise CacheError(f'{path} is damaged: {error}') from error
     if digest(tensors, metadata['provenance']) != metadata['digest']:
         raise CacheError(f'{path} is damaged: it does not have the sha256 that its header states')

@@ -1,4 +1,4 @@
-"""The stem: finding what sees the sensor's bands, and rebuilding it for other bands."""
+"""The stem, which sees the sensor's bands: rebuilding it for other bands."""
 
 import math
 from collections.abc import Sequence
@@ -6,45 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from torchgeo_geosane.architectures import target_shapes
 from torchgeo_geosane.errors import ArchitectureError
 from torchgeo_geosane.sensors import Band
 
 # Below this share of the kernel's norm the channels cancel: their sum tells nothing of the gain.
 _CANCELS = 1e-3
-
-
-def find_stems(architecture: str) -> tuple[str, ...]:
-    """The state-dict keys of an architecture's stem: one, or several that see the image side by side.
-
-    The stem is by definition what has a shape that depends on the number of channels, so the shapes
-    for 3 and for 4 channels are compared. That needs no metadata of the model's author, and finds
-    the models with branches (RepVGG, FastViT, CrossViT), or with none.
-
-    Args:
-        architecture: A timm architecture.
-
-    Returns:
-        For example ``('conv1.weight',)`` (resnet50) or ``('patch_embed.proj.weight',)`` (ViT).
-
-    Raises:
-        ArchitectureError: If the architecture is unknown, or has no stem, or one that is not a 2-D
-            convolution.
-    """
-    three, four = target_shapes(architecture, 3), target_shapes(architecture, 4)
-    stems = tuple(name for name, spec in three.items() if spec != four.get(name))
-    if not stems:
-        raise ArchitectureError(
-            f'{architecture!r} has no stem: no tensor depends on the number of channels'
-        )
-    for stem in stems:
-        shape = three[stem].shape
-        if len(shape) != 4 or (shape[1], four[stem].shape[1]) != (3, 4):
-            raise ArchitectureError(
-                f'the stem of {architecture!r}, {stem!r} of shape {shape}, '
-                'is not a plain convolution'
-            )
-    return stems
 
 
 def same_bands(source: Sequence[Band], target: Sequence[Band]) -> bool:

@@ -19,7 +19,7 @@ from torchgeo_geosane.alignment import (
     to_bytes,
 )
 from torchgeo_geosane.alignment.matching import assign
-from torchgeo_geosane.architectures import initialise
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.errors import AlignmentError, CacheError
 from torchgeo_geosane.foundry.source import StateDictSource
 
@@ -28,7 +28,7 @@ ARCHITECTURES = ['test_resnet', 'test_efficientnet', 'test_vit']
 
 def network(architecture: str, seed: int) -> dict[str, Tensor]:
     """Random weights, norms and biases among them."""
-    state = initialise(architecture, 3, seed)
+    state = get_architecture(architecture, 3).initialise(seed)
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in state.items():
         if tensor.is_floating_point() and tensor.ndim < 2:
@@ -92,7 +92,9 @@ def test_siblings_stay_as_they_are(architecture: str) -> None:
 
 def test_strangers_come_no_closer_than_chance() -> None:
     groups = find_groups('test_resnet')
-    one, other = (StateDictSource(initialise('test_resnet', 3, seed)) for seed in (0, 1))
+    one, other = (
+        StateDictSource(get_architecture('test_resnet', 3).initialise(seed)) for seed in (0, 1)
+    )
     found = align(one, other, groups)
     assert found.moved > 0
     assert found.before < found.after

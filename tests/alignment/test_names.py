@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from torchgeo_geosane.alignment import Groups, PermutedSource, RandomPlaces
 from torchgeo_geosane.alignment.names import find_hidden_units
-from torchgeo_geosane.architectures import attention_heads
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.foundry.source import StateDictSource
 
 
@@ -151,7 +151,9 @@ TIMM = {
 def test_timms_networks_compute_the_same(architecture: str) -> None:
     size = timm.get_pretrained_cfg(architecture).input_size[-1] if 'vit' in architecture else 64
     model = trained(timm.create_model(architecture))
-    other = permute(model, find(model, dict(attention_heads(architecture))), seed=3)
+    other = permute(
+        model, find(model, dict(get_architecture(architecture).attention_heads)), seed=3
+    )
     assert changed(model, other) >= {*TIMM[architecture]}
     assert difference(model, other, size) < 1e-10
 
@@ -290,7 +292,7 @@ def vit() -> nn.Module:
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_any_order_will_do(vit: nn.Module, seed: int) -> None:
-    other = permute(vit, find(vit, dict(attention_heads('test_vit'))), seed)
+    other = permute(vit, find(vit, dict(get_architecture('test_vit').attention_heads)), seed)
     assert difference(vit, other, 32) < 1e-10
 
 

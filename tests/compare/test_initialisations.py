@@ -5,7 +5,7 @@ import pytest
 import torch
 from specs import MakeSpec
 
-from torchgeo_geosane.architectures import initialise, target_shapes
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.callbacks import SelectCandidates
 from torchgeo_geosane.callbacks.candidates import average
 from torchgeo_geosane.compare.arithmetic import State
@@ -15,7 +15,6 @@ from torchgeo_geosane.errors import ComparisonError, PromptError
 from torchgeo_geosane.foundry.sampling import KDE, MeanKDE
 from torchgeo_geosane.generate import generate, take_prompt
 from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.stem import find_stems
 
 STATES = [
     *('prompt', 'reconstruction', 'prompt_noise'),
@@ -30,7 +29,7 @@ def prompts(tmp_path: Path) -> tuple[str, ...]:
     for seed, sensor in enumerate(('sentinel2_6', 'sentinel2_6', 'sentinel2_4')):
         path = tmp_path / f'model{seed}.pth'
         channels = 4 if sensor.endswith('4') else 6
-        torch.save(initialise('test_vit', channels, seed), path)
+        torch.save(get_architecture('test_vit', channels).initialise(seed), path)
         names.append(f'file:{path}@{sensor}')
     return tuple(names)
 
@@ -51,7 +50,7 @@ def start(name: str, material: Material, seed: int = 0) -> Start:
 def assert_complete(tensors: State | None, architecture: str, in_chans: int) -> None:
     assert tensors is not None
     found = {key: (tuple(tensor.shape), tensor.dtype) for key, tensor in tensors.items()}
-    assert found == dict(target_shapes(architecture, in_chans))
+    assert found == dict(get_architecture(architecture, in_chans).shapes)
     assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
 
 
@@ -122,7 +121,7 @@ def test_a_merge_starts_from_its_base(material: Material, prompts: tuple[str, ..
     merged = start('ties', Material(material.spec, merge)).tensors
     base = take_prompt(Spec('test_vit', 'sentinel2_all', prompts[1:2], material.spec.foundry))
     assert merged is not None
-    (stem,) = find_stems('test_vit')
+    (stem,) = get_architecture('test_vit').stems
     assert (merged[stem] != base[stem]).sum() == 1
 
 

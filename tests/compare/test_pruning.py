@@ -2,7 +2,7 @@ import pytest
 import timm
 import torch
 
-from torchgeo_geosane.architectures import initialise, target_shapes
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.compare.pruning import find_channel_groups, prune
 from torchgeo_geosane.errors import ComparisonError
 
@@ -11,7 +11,7 @@ SMALL, LARGE = 'tf_efficientnet_b0', 'tf_efficientnet_b1'
 
 def widened(architecture: str, extra: int) -> dict[str, torch.Tensor]:
     """A model with more channels, all of them weak, between the given ones."""
-    state = initialise(architecture, 3, seed=0)
+    state = get_architecture(architecture, 3).initialise(0)
     groups = find_channel_groups(architecture, 3)
     generator = torch.Generator().manual_seed(1)
     for group in groups:
@@ -30,7 +30,7 @@ def widened(architecture: str, extra: int) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize('architecture', ['test_efficientnet', 'test_resnet'])
 def test_strong_channels_are_found_again(architecture: str) -> None:
     """Weak channels put in between, at other places in every group, are what is pruned."""
-    original = initialise(architecture, 3, seed=0)
+    original = get_architecture(architecture, 3).initialise(0)
     pruned = prune(widened(architecture, extra=5), architecture, 3)
     assert pruned.keys() == original.keys()
     for name, tensor in original.items():
@@ -58,8 +58,8 @@ def test_groups_keep_the_function() -> None:
 
 
 def test_a_real_family() -> None:
-    pruned = prune(initialise(LARGE, 6, seed=0), SMALL, 6)
-    target = target_shapes(SMALL, 6)
+    pruned = prune(get_architecture(LARGE, 6).initialise(0), SMALL, 6)
+    target = get_architecture(SMALL, 6).shapes
     assert {name: tuple(tensor.shape) for name, tensor in pruned.items()} == {
         name: wanted.shape for name, wanted in target.items()
     }
@@ -76,9 +76,9 @@ def test_a_real_family() -> None:
 )
 def test_what_cannot_be_pruned(larger: str, small: str, message: str) -> None:
     with pytest.raises(ComparisonError, match=message):
-        prune(initialise(larger, 3, seed=0), small, 3)
+        prune(get_architecture(larger, 3).initialise(0), small, 3)
 
 
 def test_other_bands() -> None:
     with pytest.raises(ComparisonError, match='in the same bands'):
-        prune(initialise('test_resnet', 4, seed=0), 'test_resnet', 3)
+        prune(get_architecture('test_resnet', 4).initialise(0), 'test_resnet', 3)

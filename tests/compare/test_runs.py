@@ -8,6 +8,7 @@ import torch
 from specs import MakeSpec
 from toy_task import BANDS, Eyes, toy_fit
 
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.compare.config import ComparisonConfig
 from torchgeo_geosane.compare.material import SelectionOptions
 from torchgeo_geosane.compare.record import RunKey
@@ -15,11 +16,10 @@ from torchgeo_geosane.compare.run import run
 from torchgeo_geosane.errors import ArchitectureError, ComparisonError
 from torchgeo_geosane.generate import generate
 from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.stem import find_stems
 
 pytestmark = pytest.mark.filterwarnings('ignore')
 
-(STEM,) = find_stems('test_resnet')
+(STEM,) = get_architecture('test_resnet').stems
 
 
 @pytest.fixture

@@ -10,14 +10,13 @@ import yaml
 from miniatures import MINIATURES
 from torch import Tensor
 
-from torchgeo_geosane.architectures import initialise
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.cli import main
 from torchgeo_geosane.cli.trainer import GeoSANECLI
 from torchgeo_geosane.generate import generate
 from torchgeo_geosane.prompts import resolve_prompt
 from torchgeo_geosane.providers.catalog import find_spec
 from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.stem import find_stems
 
 pytestmark = pytest.mark.filterwarnings('ignore:Use torchgeo.tasks:DeprecationWarning')
 
@@ -63,7 +62,7 @@ def download_prompts(spec: Spec) -> None:
         file = Path(torch.hub.get_dir(), 'checkpoints', Path(prompt.source).name)
         if name.startswith('torchgeo:') and not file.exists():
             file.parent.mkdir(exist_ok=True)
-            torch.save(initialise(prompt.architecture, len(prompt.bands), seed=1), file)
+            torch.save(get_architecture(prompt.architecture, len(prompt.bands)).initialise(1), file)
 
 
 def fit(example: Path, spec: Spec, folder: Path, patch: pytest.MonkeyPatch, *options: str) -> Run:
@@ -93,7 +92,7 @@ def fit(example: Path, spec: Spec, folder: Path, patch: pytest.MonkeyPatch, *opt
 
 
 def assert_trained_from_generated_weights(run: Run, spec: Spec) -> None:
-    stem = find_stems(spec.architecture)[0]
+    stem = get_architecture(spec.architecture).stems[0]
     # In a ResNet, other names end like the stem's too.
     at = min((name for name in run.start if name.endswith(f'.{stem}')), key=len)
     generated = generate(spec).tensors

@@ -9,7 +9,7 @@ from specs import MakeSpec
 from torch import Tensor
 from torchgeo.trainers import ClassificationTask, RegressionTask, SemanticSegmentationTask
 
-from torchgeo_geosane.architectures import target_shapes
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.errors import CacheError
 from torchgeo_geosane.export import export, provenance_of
@@ -131,7 +131,7 @@ def test_names_of_every_kind_of_extractor(architecture: str, name: str, timms: s
     names = encoder_names(architecture, 4)
     assert names[name] == timms
     assert len(set(names.values())) == len(names)
-    shapes = target_shapes(architecture, 4)
+    shapes = get_architecture(architecture, 4).shapes
     encoder = smp.encoders.get_encoder(f'tu-{architecture}', in_channels=4, weights=None)
     for own, tensor in encoder.state_dict().items():
         assert shapes[names[own]].shape == tensor.shape

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, multiprocessing
 from torch import distributed as dist
 
-from torchgeo_geosane.architectures import initialise
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.foundry import checkpoint
 from torchgeo_geosane.generate import create, generate
 from torchgeo_geosane.spec import Spec
@@ -52,7 +52,7 @@ def test_two_processes(make_model: MakeModel, tmp_path: Path) -> None:
     # Rows are scaled when they are complete: their tokens may come from two processes.
     model = make_model(token_size=230, window=256, halo=32, row_scale='rms')
     checkpoint.save(tmp_path / 'foundry.safetensors', model, {'licence': 'MIT'})
-    save_file(initialise('test_resnet', 3, 0), tmp_path / 'prompt.safetensors')
+    save_file(get_architecture('test_resnet', 3).initialise(0), tmp_path / 'prompt.safetensors')
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     spec = spec_of(tmp_path / 'foundry.safetensors', tmp_path / 'prompt.safetensors')

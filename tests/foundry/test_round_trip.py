@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchgeo_geosane.architectures import initialise, list_architectures, target_shapes
+from torchgeo_geosane.architectures import get_architecture, list_architectures
 from torchgeo_geosane.foundry.layout import Layout
 from torchgeo_geosane.foundry.tokens import detokenise, tokenise
 
@@ -50,7 +50,7 @@ def _without_initialisation(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize('part', range(PARTS))
 def test_shapes_of_every_timm_architecture(part: int) -> None:
     for architecture in list_architectures()[part::PARTS]:
-        target = target_shapes(architecture, 3)
+        target = get_architecture(architecture, 3).shapes
         shapes = {name: t.shape for name, t in target.items() if t.dtype.is_floating_point}
         layout = Layout.plan(shapes, 230)
         weights = [segment.weight for segment in layout.segments]
@@ -75,7 +75,7 @@ def test_shapes_of_every_timm_architecture(part: int) -> None:
 
 @pytest.mark.parametrize('architecture', FAMILIES)
 def test_values_of_a_sample_of_families(architecture: str) -> None:
-    tensors = initialise(architecture, 3, seed=0)
+    tensors = get_architecture(architecture, 3).initialise(0)
     generator = torch.Generator().manual_seed(0)
     # Initial values are full of equal ones and zeros: give every entry one of its own.
     tensors = {

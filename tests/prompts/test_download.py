@@ -11,7 +11,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from torchgeo_geosane.architectures import initialise
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.errors import PromptError
 from torchgeo_geosane.prompts import list_prompts, resolve_prompt
 from torchgeo_geosane.prompts.hub import _ARCHITECTURES
@@ -64,7 +64,7 @@ def test_offline_mode_of_the_hub_is_honoured(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_torchgeo_reads_the_hub_cache(tmp_path: Path) -> None:
     prompt = resolve_prompt(MOCO, 'resnet18', S2, seed=0)
-    wanted = initialise('resnet18', 13, seed=1)
+    wanted = get_architecture('resnet18', 13).initialise(1)
     checkpoints = tmp_path / 'hub' / 'checkpoints'
     checkpoints.mkdir(parents=True)
     torch.save({**wanted, 'fc.weight': torch.zeros(2, 512)}, checkpoints / Path(prompt.source).name)

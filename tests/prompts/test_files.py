@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from torchgeo_geosane.architectures import initialise, target_shapes
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.errors import PromptError, SensorError
 from torchgeo_geosane.prompts import resolve_prompt
 from torchgeo_geosane.sensors import get_sensor
@@ -30,7 +30,7 @@ PREFIXES = [
 
 @pytest.fixture(scope='module')
 def weights() -> dict[str, Tensor]:
-    return initialise(ARCHITECTURE, 2, seed=3)
+    return get_architecture(ARCHITECTURE, 2).initialise(3)
 
 
 def prefixed(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -150,7 +150,7 @@ def test_whole_numbers_are_not_weights(tmp_path: Path, weights: dict[str, Tensor
 def test_another_model_is_recognised(tmp_path: Path, weights: dict[str, Tensor]) -> None:
     few = {name: weights[name] for name in ('conv1.weight', 'bn1.weight')}
     save_file(few, tmp_path / 'x.safetensors')
-    wanted = len(target_shapes(ARCHITECTURE, 2))
+    wanted = len(get_architecture(ARCHITECTURE, 2).shapes)
     with pytest.raises(PromptError, match=f'only 2 of the {wanted} tensors'):
         read(tmp_path / 'x.safetensors')
 

@@ -9,7 +9,7 @@ import timm
 import torch
 from onnx import numpy_helper
 
-from torchgeo_geosane.architectures import initialise, target_shapes
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.errors import PromptError
 from torchgeo_geosane.prompts import packaged, resolve_prompt
 from torchgeo_geosane.sensors import get_sensor
@@ -23,7 +23,7 @@ NAMES = ['ukis:4b_l1c', 'ukis:4b_l2a', 'ukis:6b_l1c', 'ukis:6b_l2a']
 def test_lacks_only_what_the_unet_has_not(name: str) -> None:
     prompt = resolve_prompt(name, ARCHITECTURE, SENSOR, seed=0)
     source = prompt.open()
-    target = target_shapes(ARCHITECTURE, len(prompt.bands))
+    target = get_architecture(ARCHITECTURE, len(prompt.bands)).shapes
     lacking = {n for n in set(target) - set(source.names()) if 'num_batches_tracked' not in n}
     assert lacking == {
         'conv_head.weight',
@@ -56,7 +56,7 @@ def test_values_land_where_they_belong() -> None:
     source = resolve_prompt('ukis:6b_l1c', ARCHITECTURE, SENSOR, seed=0).open()
     ours = timm.create_model(ARCHITECTURE, pretrained=False, num_classes=0, in_chans=6)
     prompt = {name: source.read(name) for name in source.names()}
-    ours.load_state_dict({**initialise(ARCHITECTURE, 6, 0), **prompt})
+    ours.load_state_dict({**get_architecture(ARCHITECTURE, 6).initialise(0), **prompt})
 
     # smp pads as for 380 pixels whatever the size. 60 halves as 380 does (odd at the same place),
     # so that timm, which pads as the size needs, pads alike.

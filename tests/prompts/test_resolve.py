@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from torchgeo_geosane.architectures import TensorSpec, initialise
+from torchgeo_geosane.architectures import TensorSpec, get_architecture
 from torchgeo_geosane.errors import ArchitectureError, PromptError
 from torchgeo_geosane.foundry.source import StateDictSource
 from torchgeo_geosane.prompts import check_fits, default_prompts, list_prompts, resolve_prompt
@@ -17,7 +17,7 @@ S2 = get_sensor('sentinel2_all')
 def test_random_is_the_seeded_initialisation_and_says_so() -> None:
     prompt = resolve_prompt('random', 'resnet18', S2, seed=4)
     source = prompt.open()
-    wanted = initialise('resnet18', 13, seed=4)
+    wanted = get_architecture('resnet18', 13).initialise(4)
     assert source.names() == list(wanted)
     assert all(torch.equal(source.read(name), wanted[name]) for name in wanted)
     assert 'random' in prompt.source

@@ -9,7 +9,7 @@ import torch
 from specs import MakeSpec
 from torch import nn
 
-from torchgeo_geosane.architectures import target_shapes
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.errors import ArchitectureError, SensorError
 from torchgeo_geosane.generate import generate
 from torchgeo_geosane.providers import timm as door
@@ -136,7 +136,7 @@ def test_encoders_of_smp(make_spec: MakeSpec, architecture: str) -> None:
 def test_heads_and_loaders_that_are_special(architecture: str, caplog: Any) -> None:
     # benchmarks/architectures.py takes all of timm's.
     with torch.random.fork_rng(devices=[]), torch.device('meta'):
-        wanted = target_shapes(architecture, 13)
+        wanted = get_architecture(architecture, 13).shapes
         tensors = {name: torch.empty(t.shape, dtype=t.dtype) for name, t in wanted.items()}
         spec = Spec(architecture, 'sentinel2_all', ('random',))
         model = door.build(spec, tensors, num_classes=7)

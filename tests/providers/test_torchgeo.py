@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch import multiprocessing as mp
 from torchgeo.models import api, get_model, get_model_weights, get_weight, list_models
 
-from torchgeo_geosane.architectures import target_shapes
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.errors import ArchitectureError
 from torchgeo_geosane.generate import generate, take_prompt
 from torchgeo_geosane.prompts import resolve_prompt
@@ -22,7 +22,7 @@ from torchgeo_geosane.providers.catalog import catalogue
 from torchgeo_geosane.providers.torchgeo import GeoSANEWeights, enums, register_enum
 from torchgeo_geosane.sensors import get_sensor
 from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.stem import find_stems, same_bands
+from torchgeo_geosane.stem import same_bands
 
 with warnings.catch_warnings():
     # TorchGeo 0.10 has renamed them to torchgeo.tasks.
@@ -89,7 +89,9 @@ def test_meta(weights: GeoSANEWeights) -> None:
     # Honest: where a prompt's stem sees something else, it says so.
     same = [same_bands(prompt.bands, sensor.bands) for prompt in prompts]
     assert meta['stem_adapted'] == (not all(same))
-    stem = target_shapes(spec.architecture, sensor.in_chans)[find_stems(spec.architecture)[0]]
+    stem = get_architecture(spec.architecture, sensor.in_chans).shapes[
+        get_architecture(spec.architecture).stems[0]
+    ]
     assert stem.shape[1] == meta['in_chans']
 
 
@@ -222,7 +224,7 @@ def assert_holds(module: nn.Module, weights: GeoSANEWeights, but: tuple[str, ...
     """Every generated tensor, the stem too, is in the module."""
     loaded: dict[str, Tensor] = module.state_dict()
     generated = generate(weights.spec).tensors
-    assert loaded.keys() >= set(find_stems(weights.meta['model']))
+    assert loaded.keys() >= set(get_architecture(weights.meta['model']).stems)
     for name, tensor in generated.items():
         assert name in but or torch.equal(loaded[name], tensor), name
     assert {name.partition('.')[0] for name in loaded.keys() - generated.keys()} <= {'fc'}
@@ -291,7 +293,7 @@ def test_one_spec_more_in_an_enum_is_one_member_more(make_spec: MakeSpec, tables
 def test_a_name_of_the_catalogue_with_the_foundry_inside_the_package() -> None:
     weights: Any = get_weight('GeoSANE_EfficientNetB4_Weights.SENTINEL2_ALL')
     generated = weights.get_state_dict(progress=False)
-    assert list(generated) == list(target_shapes('tf_efficientnet_b4', 13))
+    assert list(generated) == list(get_architecture('tf_efficientnet_b4', 13).shapes)
     # Around the prompt, not equal to it: this foundry has learned something.
     prompt = take_prompt(weights.spec)
     for name in ('blocks.1.2.conv_pw.weight', 'blocks.4.1.conv_pw.weight', 'conv_stem.weight'):

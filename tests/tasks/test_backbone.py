@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from torchgeo_geosane.architectures import target_shapes
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.tasks.backbone import build_backbone
 
 
@@ -30,6 +30,6 @@ def test_maps_of_any_image(architecture: str) -> None:
         'pool': (1, 256, 4, 6),
     }
     # What is generated fits as it is.
-    target = target_shapes(architecture, 2)
+    target = get_architecture(architecture, 2).shapes
     for name, tensor in backbone.body.state_dict().items():
         assert target[name].shape == tuple(tensor.shape)

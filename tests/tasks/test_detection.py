@@ -16,13 +16,12 @@ from torchvision.models import resnet18
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from torchgeo_geosane.architectures import initialise
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.errors import ArchitectureError, CacheError, GeoSANEError
 from torchgeo_geosane.export import export
 from torchgeo_geosane.generate import generate
 from torchgeo_geosane.providers.catalog import timm_name
 from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.stem import find_stems
 from torchgeo_geosane.tasks import InstanceSegmentationTask, ObjectDetectionTask
 from torchgeo_geosane.tasks.pyramid import SimpleFeaturePyramid
 
@@ -47,7 +46,7 @@ def build(model: str, **arguments: Any) -> Any:
 def assert_holds(task: Any, tensors: Mapping[str, Tensor], architecture: str) -> None:
     """Every tensor of the body, the stem too, is the generated one."""
     body = task.model.backbone.body.state_dict()
-    assert body.keys() >= set(find_stems(architecture))
+    assert body.keys() >= set(get_architecture(architecture).stems)
     assert len(body) > len(tensors) / 2
     for name, tensor in body.items():
         assert torch.equal(tensor, tensors[name]), name
@@ -97,7 +96,7 @@ def test_a_step_from_generated_weights(two_bands: Any, model: str, architecture:
 def test_swin_with_images_of_any_size(tmp_path: Path) -> None:
     # Its maps are channels last, its own image size is 224. Too large to be generated here.
     architecture = 'swin_tiny_patch4_window7_224'
-    tensors = initialise(architecture, 2, seed=1)
+    tensors = get_architecture(architecture, 2).initialise(1)
     path = save(tmp_path, architecture, tensors)
     task = build('faster-rcnn', backbone=architecture, weights=path)
     assert_holds(task, tensors, architecture)
@@ -106,7 +105,7 @@ def test_swin_with_images_of_any_size(tmp_path: Path) -> None:
 
 
 def test_mask_rcnn_with_torchgeos_resnet(tmp_path: Path) -> None:
-    tensors = initialise('resnet50', 13, seed=1)
+    tensors = get_architecture('resnet50', 13).initialise(1)
     task = build('mask-rcnn', weights=save(tmp_path, 'resnet50', tensors), in_channels=13)
     assert_holds(task, tensors, 'resnet50')
 
@@ -139,7 +138,7 @@ def test_an_exported_checkpoint(two_bands: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize('by_name', [False, True])
 def test_weights_of_torchgeo(monkeypatch: pytest.MonkeyPatch, by_name: bool) -> None:
     weights = ResNet18_Weights.SENTINEL2_ALL_MOCO
-    tensors = initialise('resnet18', 13, seed=1)
+    tensors = get_architecture('resnet18', 13).initialise(1)
     monkeypatch.setattr(type(weights), 'get_state_dict', lambda self, **_: dict(tensors))
     task = build(
         'faster-rcnn',
@@ -154,7 +153,7 @@ def test_weights_of_torchgeo(monkeypatch: pytest.MonkeyPatch, by_name: bool) -> 
     ('model', 'norm'), [('faster-rcnn', FrozenBatchNorm2d), ('fcos', torch.nn.BatchNorm2d)]
 )
 def test_running_statistics_arrive(model: str, norm: type, tmp_path: Path) -> None:
-    tensors = initialise('resnet18', 2, seed=1)
+    tensors = get_architecture('resnet18', 2).initialise(1)
     for name in tensors:
         if 'running' in name:
             tensors[name] += torch.rand(tensors[name].shape)
@@ -279,7 +278,7 @@ def test_channels_that_contradict_the_weights(
 
 
 def test_a_checkpoint_of_other_channels(tmp_path: Path) -> None:
-    path = save(tmp_path, 'test_vit', initialise('test_vit', 3, seed=1))
+    path = save(tmp_path, 'test_vit', get_architecture('test_vit', 3).initialise(1))
     with pytest.raises(
         ArchitectureError, match=r"'patch_embed.proj.weight' is \(64, 3, .* of \(64, 2"
     ):
@@ -287,7 +286,7 @@ def test_a_checkpoint_of_other_channels(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_lacks_tensors(tmp_path: Path) -> None:
-    tensors = initialise('test_vit', 2, seed=1)
+    tensors = get_architecture('test_vit', 2).initialise(1)
     del tensors['pos_embed'], tensors['cls_token']
     path = save(tmp_path, 'test_vit', tensors)
     with pytest.raises(ArchitectureError, match=r"'cls_token' is missing .* and 1 more"):

@@ -13,7 +13,7 @@ from torchgeo_geosane.alignment.groups import Groups
 from torchgeo_geosane.alignment.names import find_hidden_units
 from torchgeo_geosane.alignment.proof import Proof
 from torchgeo_geosane.alignment.trace import OUTPUT, trace
-from torchgeo_geosane.architectures import attention_heads, check_architecture, head_names
+from torchgeo_geosane.architectures import check_architecture, get_architecture
 from torchgeo_geosane.errors import ArchitectureError
 
 # Enough for most convolutional networks, and a fraction of the time of their own size.
@@ -100,8 +100,9 @@ def groups_of(shapes: Mapping[str, tuple[int, ...]], architecture: str | None) -
 def _groups_of(items: tuple[tuple[str, tuple[int, ...]], ...], architecture: str | None) -> Groups:
     shapes = dict(items)
     try:
-        heads = attention_heads(architecture or '')
-        classes = {shapes[name][0] for name in head_names(architecture or '') if name in shapes}
+        known = get_architecture(architecture or '')
+        heads = known.attention_heads
+        classes = {shapes[name][0] for name in known.head if name in shapes}
         groups = find_groups(architecture or '', max(classes, default=0))
     except ArchitectureError:  # It is none of timm's: how many heads there are is not known.
         return find_hidden_units(shapes)

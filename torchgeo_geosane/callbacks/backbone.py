@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from torchgeo_geosane.architectures import flat_name, head_names, target_shapes
+from torchgeo_geosane.architectures import flat_name, get_architecture
 from torchgeo_geosane.callbacks.tasks import original
 from torchgeo_geosane.errors import ArchitectureError, DataError
 from torchgeo_geosane.spec import Spec
@@ -114,9 +114,9 @@ def _match(module: nn.Module, spec: Spec, is_encoder: bool) -> dict[str, str]:
 
     timm's feature extractors join names (``stages_0`` for ``stages.0``) and nest the model.
     """
-    target = target_shapes(spec.architecture, spec.target.in_chans)
+    target = get_architecture(spec.architecture, spec.target.in_chans).shapes
     by_flat_name = {flat_name(name): name for name in target}
-    head = frozenset() if is_encoder else head_names(spec.architecture)
+    head = frozenset() if is_encoder else get_architecture(spec.architecture).head
     names = {}
     for key, tensor in module.state_dict().items():
         name = by_flat_name.get(flat_name(key.replace('_orig_mod.', '')))

@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from torchgeo_geosane.architectures import target_shapes
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.callbacks.backbone import Backbone
 from torchgeo_geosane.callbacks.batches import training_batches
 from torchgeo_geosane.callbacks.choice import Choice, Scored, report, write
@@ -145,7 +145,7 @@ def average(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 def _draw(trainer: Trainer, spec: Spec, count: int) -> Iterator[Generated]:
     """Generate candidates, as many together as fit into a modest memory."""
-    shapes = target_shapes(spec.architecture, spec.target.in_chans).values()
+    shapes = get_architecture(spec.architecture, spec.target.in_chans).shapes.values()
     size = sum(prod(shape) * dtype.itemsize for shape, dtype in shapes)
     together = max(1, _GROUP_BYTES // size)
     seeds = range(spec.seed, spec.seed + count)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from torchgeo_geosane.architectures import target_shapes
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.callbacks import SelectCandidates
 from torchgeo_geosane.callbacks.candidates import average
 from torchgeo_geosane.compare import arithmetic
@@ -52,7 +52,7 @@ def _prompt_noise(material: Material, seed: int) -> Start:
 
 def _weight_selection(material: Material, seed: int) -> Start:
     spec = material.spec
-    target = target_shapes(spec.architecture, spec.target.in_chans)
+    target = get_architecture(spec.architecture, spec.target.in_chans).shapes
     return Start(arithmetic.select(_larger_state(material, seed), target))
 
 

@@ -7,11 +7,9 @@ joins, what a depthwise convolution or a norm passes on, are one group, kept or 
 from collections import defaultdict
 from dataclasses import dataclass
 
-import timm
-import torch
 from torch import Tensor, fx, nn
 
-from torchgeo_geosane.architectures import check_architecture, target_shapes
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.compare.arithmetic import State
 from torchgeo_geosane.errors import ComparisonError
 
@@ -45,7 +43,7 @@ def prune(larger: State, architecture: str, in_chans: int) -> State:
         ComparisonError: If the larger model lacks a tensor or has a smaller one, or the small
             architecture is of another kind.
     """
-    target = target_shapes(architecture, in_chans)
+    target = get_architecture(architecture, in_chans).shapes
     pruned = {}
     for name, wanted in target.items():
         if name not in larger or larger[name].ndim != len(wanted.shape):
@@ -74,9 +72,7 @@ def find_channel_groups(architecture: str, in_chans: int) -> list[ChannelGroup]:
     Raises:
         ComparisonError: If the architecture cannot be traced, or has layers of another kind.
     """
-    check_architecture(architecture)
-    with torch.random.fork_rng(devices=[]), torch.device('meta'):
-        model = timm.create_model(architecture, in_chans=in_chans, num_classes=0)
+    model = get_architecture(architecture, in_chans).build()
     try:
         graph = _Layers().trace(model)
     except Exception as error:  # Tracing runs the model's own code, which may raise anything.

@@ -6,13 +6,18 @@ segmentation tasks then load it strictly: every name must be the encoder's own.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from torchgeo_geosane.architectures import TensorSpec, flat_name, target_shapes
+from torchgeo_geosane.architectures import (
+    TensorSpec,
+    flat_name,
+    get_architecture,
+    shapes_of,
+)
 from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.errors import ArchitectureError, CacheError, TokenError
@@ -86,7 +91,7 @@ def encoder_names(architecture: str, in_chans: int) -> dict[str, str]:
         ArchitectureError: If smp cannot build the encoder, or it has a tensor that the headless
             model has not.
     """
-    target = target_shapes(architecture, in_chans)
+    target = get_architecture(architecture, in_chans).shapes
     ours = {flat_name(name): name for name in target}
     names: dict[str, str] = {}
     for name, shape in _encoder_shapes(architecture, in_chans).items():
@@ -123,22 +128,18 @@ def provenance_of_checkpoint(path: Path) -> Provenance:
     return Provenance.from_json(content[_PROVENANCE])
 
 
-def _encoder_shapes(architecture: str, in_chans: int) -> dict[str, TensorSpec]:
+def _encoder_shapes(architecture: str, in_chans: int) -> Mapping[str, TensorSpec]:
     # Slow to import, and only this form needs it.
     from segmentation_models_pytorch.encoders import get_encoder
 
+    make = partial(get_encoder, f'tu-{architecture}', in_channels=in_chans, weights=None)
     try:
-        with torch.random.fork_rng(devices=[]), torch.device('meta'):
-            encoder: Any = get_encoder(f'tu-{architecture}', in_channels=in_chans, weights=None)
+        return shapes_of(make)
     except Exception as error:  # whatever smp, timm or the model's constructor raises
         raise ArchitectureError(
             f"segmentation_models_pytorch has no encoder 'tu-{architecture}': "
             f'{str(error).rstrip(".")}; for DPT, which takes ViTs, write a folder'
         ) from error
-    return {
-        name: TensorSpec(tuple(tensor.shape), tensor.dtype)
-        for name, tensor in encoder.state_dict().items()
-    }
 
 
 def _write(
@@ -152,5 +153,6 @@ def _write(
         'state_dict': dict(tensors),
         _PROVENANCE: provenance.to_json(),
     }
-    with replacing(path) as provisional:
-        torch.save(content, provisional)
+    # Not by its name, which torch would write into the file.
+    with replacing(path) as provisional, provisional.open('wb') as file:
+        torch.save(content, file)

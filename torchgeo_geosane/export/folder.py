@@ -8,9 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import timm
-import torch
-
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.atomic import check_replaceable, replacing_folder
 from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.export.card import model_card
@@ -63,16 +61,10 @@ def timm_config(provenance: Provenance) -> dict[str, Any]:
     return {
         'architecture': provenance.architecture,
         'num_classes': config.num_classes,
-        'num_features': _num_features(provenance.architecture),
+        'num_features': get_architecture(provenance.architecture).num_features,
         'pretrained_cfg': {
             name: value
             for name, value in config.to_dict(remove_source=True).items()
             if name != 'architecture'
         },
     }
-
-
-def _num_features(architecture: str) -> int:
-    with torch.random.fork_rng(devices=[]), torch.device('meta'):
-        model: Any = timm.create_model(architecture, num_classes=0)
-    return int(model.num_features)

@@ -11,12 +11,12 @@ from typing import Any
 import timm
 from timm.models import PretrainedCfg
 
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.foundry.foundry import licence_of
 from torchgeo_geosane.prompts import resolve_prompt
 from torchgeo_geosane.provenance import Provenance, join_licences
 from torchgeo_geosane.sensors import Sensor, get_sensor
 from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.stem import find_stems
 
 _PAPER = 'arXiv:2603.23408'
 
@@ -52,7 +52,7 @@ def describe_spec(spec: Spec, find_stem: bool = True) -> PretrainedCfg:
         licence_of_spec(spec),
         spec.prompts,
         spec.foundry,
-        find_stems(spec.architecture) if find_stem else (),
+        get_architecture(spec.architecture).stems if find_stem else (),
     )
 
 

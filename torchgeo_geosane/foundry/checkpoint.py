@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from torchgeo_geosane.foundry.autoencoder import SinusoidalPositions, WeightAutoencoder
@@ -24,7 +23,9 @@ from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.errors import FoundryError, TokenError
 from torchgeo_geosane.foundry.infer import config_from_params, infer_sizes, params_from_config
 from torchgeo_geosane.foundry.pickles import read_pickle
+from torchgeo_geosane.foundry.safetensors_writer import write_safetensors
 from torchgeo_geosane.foundry.source import all_finite
+from torchgeo_geosane.foundry.surroundings import isolated
 
 FORMAT = 'torchgeo-geosane foundry 1'
 _COMPILED_PREFIX = '_orig_mod.'
@@ -101,6 +102,7 @@ def read_metadata(path: Path) -> Mapping[str, str]:
         return {}
 
 
+@isolated
 def build(checkpoint: Checkpoint) -> WeightAutoencoder:
     """The autoencoder of a checkpoint, in float32, in evaluation mode.
 
@@ -132,26 +134,19 @@ def save(
     """Write a foundry as our safetensors file.
 
     Args:
-        path: The file; replaced only once it is complete.
+        path: The file.
         model: The autoencoder.
         info: Strings stored beside the configuration (licence, training, errors).
         dtype: Element type of the stored weights.
     """
-    path = Path(path)
     # The positions' frequencies are multiplied by indices of many thousands: rounded to float16
     # they would embed other positions than those trained on.
     tensors = {
         name: t.detach().to('cpu', t.dtype if name == 'pe.div_term' else dtype).contiguous()
         for name, t in model.state_dict().items()
     }
-    provisional = path.with_name(path.name + '.part')
-    try:
-        save_file(
-            tensors, provisional, {**info, 'format': FORMAT, 'config': model.config.to_json()}
-        )
-        provisional.replace(path)
-    finally:
-        provisional.unlink(missing_ok=True)
+    metadata = {**info, 'format': FORMAT, 'config': model.config.to_json()}
+    write_safetensors(Path(path), tensors, metadata)
 
 
 def save_official(folder: str | Path, model: WeightAutoencoder) -> None:

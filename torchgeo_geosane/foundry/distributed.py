@@ -52,6 +52,6 @@ def run_together(
                 tokens = mine.tokens.to(device).contiguous()
             else:
                 shape = (len(seeds), stop - start, layout.token_size)
-                tokens = torch.empty(shape, device=device)
+                tokens = torch.empty(shape, dtype=torch.float32, device=device)
             dist.broadcast(tokens, src=other)
             yield Decoded(start, tokens.cpu())

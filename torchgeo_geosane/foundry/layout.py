@@ -166,7 +166,7 @@ class Layout:
             ],
             dim=1,
         )
-        return positions / (totals - 1).clamp(min=1)
+        return positions.to(torch.float32) / (totals - 1).clamp(min=1)
 
     def kinds(self, start: int, stop: int) -> Tensor:
         """Kind of layer of tokens ``[start, stop)``: int64 ``[stop - start]``."""

@@ -187,18 +187,20 @@ def _pair(latents: Tensor, name: str) -> tuple[Tensor, Tensor]:
 
 
 def _add_noise(centres: Tensor, bandwidth: float, seed: int, start: int, width: int) -> Tensor:
-    noise = torch.empty(len(centres), width)
+    noise = torch.empty(len(centres), width, dtype=torch.float32)
     for block, first, last in _blocks(start, len(centres)):
-        drawn = torch.randn(_BLOCK, width, generator=_generator(seed, f'noise {block}'))
+        generator = _generator(seed, f'noise {block}')
+        drawn = torch.randn(_BLOCK, width, generator=generator, dtype=torch.float32)
         offset = block * _BLOCK - start
         noise[max(offset, 0) : offset + last] = drawn[first:last]
     return centres + bandwidth * noise.to(centres)
 
 
 def _uniform(seed: int, start: int, n: int) -> Tensor:
-    values = torch.empty(n)
+    values = torch.empty(n, dtype=torch.float32)
     for block, first, last in _blocks(start, n):
-        drawn = torch.rand(_BLOCK, generator=_generator(seed, f'choice {block}'))
+        generator = _generator(seed, f'choice {block}')
+        drawn = torch.rand(_BLOCK, generator=generator, dtype=torch.float32)
         offset = block * _BLOCK - start
         values[max(offset, 0) : offset + last] = drawn[first:last]
     return values

@@ -50,7 +50,7 @@ class TokenReader:
             TokenError: If a value is NaN or infinite; the tensor is named.
         """
         size = self.layout.token_size
-        tokens = torch.zeros(stop - start, size)
+        tokens = torch.zeros(stop - start, size, dtype=torch.float32)
         flat = tokens.view(-1)
         for segment, first, last in self.layout.pieces(start, stop):
             begin, end = first * size, min(last * size, segment.entries)

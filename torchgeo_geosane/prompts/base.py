@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from torchgeo_geosane.architectures import TensorSpec, target_shapes
+from torchgeo_geosane.architectures import TensorSpec, get_architecture
 from torchgeo_geosane.errors import PromptError
 from torchgeo_geosane.foundry.source import RenamedSource, TensorSource
 from torchgeo_geosane.sensors import Band
@@ -46,7 +46,7 @@ class Prompt:
             PromptError: If the prompt cannot be had or read, or does not fit its architecture.
         """
         source = self.load()
-        target = target_shapes(self.architecture, len(self.bands))
+        target = get_architecture(self.architecture, len(self.bands)).shapes
         check_fits(source, target, prompt=self.name)
         present = set(source.names())
         return RenamedSource(source, {name: name for name in target if name in present})

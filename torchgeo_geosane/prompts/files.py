@@ -6,14 +6,13 @@ from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
-from torchgeo_geosane.architectures import target_shapes
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.errors import PromptError, TokenError
 from torchgeo_geosane.foundry.source import RenamedSource, TensorSource
 from torchgeo_geosane.prompts.base import Prompt
 from torchgeo_geosane.prompts.shards import hash_files
 from torchgeo_geosane.prompts.weights_file import open_file
 from torchgeo_geosane.sensors import Sensor, get_sensor, sensors_with
-from torchgeo_geosane.stem import find_stems
 
 
 def resolve(path: str, architecture: str, sensor: Sensor) -> Prompt:
@@ -36,7 +35,7 @@ def resolve(path: str, architecture: str, sensor: Sensor) -> Prompt:
     if not os.path.isfile(file):  # False too for a name too long for a file.
         raise PromptError(f'prompt file {str(file)!r} does not exist')
     source = open_weights(file, architecture)
-    stem = find_stems(architecture)[0]
+    stem = get_architecture(architecture).stems[0]
     if stem not in source.names():
         raise PromptError(f'prompt file {str(file)!r} has no stem {stem!r} of {architecture!r}')
     channels = (*source.shape(stem), 0, 0)[1]
@@ -78,7 +77,7 @@ def open_weights(path: Path, architecture: str) -> TensorSource:
     except TokenError as error:
         raise PromptError(str(error)) from error
     names = source.names()
-    wanted = target_shapes(architecture, 3).keys()
+    wanted = get_architecture(architecture, 3).shapes.keys()
     prefix = _prefix(names, wanted)
     if prefix is None:
         raise PromptError(

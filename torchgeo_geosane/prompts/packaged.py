@@ -9,7 +9,7 @@ import importlib.util
 from functools import partial
 from pathlib import Path
 
-from torchgeo_geosane.architectures import target_shapes
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.errors import PromptError, TokenError, did_you_mean
 from torchgeo_geosane.foundry.source import RenamedSource, TensorSource
 from torchgeo_geosane.prompts.base import Prompt
@@ -69,7 +69,7 @@ def _load(name: str) -> TensorSource:
     except TokenError as error:
         raise PromptError(f"prompt 'ukis:{name}': {error}") from error
     encoder = [tensor for tensor in stored.names() if tensor.startswith('model.encoder.')]
-    target = target_shapes(_ARCHITECTURE, get_sensor(_SENSORS[name[:2]]).in_chans)
+    target = get_architecture(_ARCHITECTURE, get_sensor(_SENSORS[name[:2]]).in_chans).shapes
     # Both list their modules in the order of the forward pass; ONNX has no batch counters, and
     # the U-Net no conv_head and bn2, which come last.
     keys = [key for key in target if not key.endswith('num_batches_tracked')]

@@ -3,9 +3,9 @@
 from functools import partial
 
 import timm
-import torch
 from timm.models import PretrainedCfg, get_arch_pretrained_cfgs
 
+from torchgeo_geosane.construction import construct
 from torchgeo_geosane.errors import PromptError, did_you_mean
 from torchgeo_geosane.foundry.source import StateDictSource, TensorSource
 from torchgeo_geosane.prompts.base import Prompt
@@ -76,10 +76,15 @@ def _load(tagged: str, architecture: str) -> TensorSource:
     try:
         if overlay is None:
             _require_network(config)
-        with torch.random.fork_rng(devices=[]), torch.device('cpu'):
-            model = timm.create_model(
-                tagged, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay
+        model = construct(
+            partial(
+                timm.create_model,
+                tagged,
+                pretrained=True,
+                num_classes=0,
+                pretrained_cfg_overlay=overlay,
             )
+        )
     except Exception as error:  # timm, the hub and its HTTP client each raise their own
         raise unreachable(f'timm:{tagged}', architecture, error) from error
     return StateDictSource(model.state_dict())

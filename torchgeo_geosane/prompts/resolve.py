@@ -3,7 +3,7 @@
 import os
 from functools import partial
 
-from torchgeo_geosane.architectures import check_architecture, initialise
+from torchgeo_geosane.architectures import check_architecture, get_architecture
 from torchgeo_geosane.errors import PromptError, did_you_mean
 from torchgeo_geosane.foundry.source import StateDictSource, TensorSource
 from torchgeo_geosane.prompts import files, hub, packaged, pretrained
@@ -67,4 +67,4 @@ def _random(architecture: str, sensor: Sensor, seed: int) -> Prompt:
 
 
 def _initialised(architecture: str, in_chans: int, seed: int) -> TensorSource:
-    return StateDictSource(initialise(architecture, in_chans, seed))
+    return StateDictSource(get_architecture(architecture, in_chans).initialise(seed))

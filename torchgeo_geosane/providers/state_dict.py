@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
+from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.errors import ArchitectureError
 from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.stem import find_stems
 
 
 class GeneratedStateDict(dict[str, Tensor]):
@@ -30,7 +30,7 @@ class GeneratedStateDict(dict[str, Tensor]):
         Raises:
             ArchitectureError: If it is the stem.
         """
-        if name in find_stems(self.spec.architecture):
+        if name in get_architecture(self.spec.architecture).stems:
             sensor = self.spec.target
             raise ArchitectureError(
                 f'the model’s input channels are not the {sensor.in_chans} bands of '

@@ -17,7 +17,7 @@ import torch
 from timm.models import PretrainedCfg
 from torch import Tensor, nn
 
-from torchgeo_geosane.architectures import flat_name, head_names
+from torchgeo_geosane.architectures import flat_name, get_architecture
 from torchgeo_geosane.errors import ArchitectureError
 from torchgeo_geosane.export.pretrained_cfg import describe_spec
 from torchgeo_geosane.generate import generate
@@ -220,7 +220,7 @@ def check_loaded(model: nn.Module, tensors: Mapping[str, Tensor], spec: Spec) ->
             f'whether {timm_name(spec)!r} arrived cannot be told: no tensor of the model that timm '
             f'built is named as in {spec.architecture!r} ({", ".join(fresh[:3])}, …)'
         )
-    head = head_names(spec.architecture)
+    head = get_architecture(spec.architecture).head
     strange = [key for key in fresh if key not in head]
     if strange:
         logger.warning('%s: initialised, not generated: %s', timm_name(spec), ', '.join(strange))

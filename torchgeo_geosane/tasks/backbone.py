@@ -1,6 +1,7 @@
 """timm's architectures as backbones of torchvision's detectors."""
 
 import inspect
+from functools import partial
 from typing import Any
 
 import timm
@@ -13,6 +14,7 @@ from torchvision.ops.feature_pyramid_network import (
 )
 
 from torchgeo_geosane.architectures import check_architecture
+from torchgeo_geosane.construction import construct
 from torchgeo_geosane.errors import ArchitectureError
 from torchgeo_geosane.tasks.pyramid import SimpleFeaturePyramid
 
@@ -110,8 +112,7 @@ def _extract(architecture: str, in_chans: int, **options: Any) -> Any:
 
 def _any_size(architecture: str, in_chans: int) -> dict[str, bool]:
     """The keywords by which an architecture takes images of any size, if it needs one."""
-    with torch.random.fork_rng(devices=[]), torch.device('meta'):
-        model = timm.create_model(architecture, in_chans=in_chans)
+    model = construct(partial(timm.create_model, architecture, in_chans=in_chans), device='meta')
     # Subclasses pass on what they do not name.
     known = {name for base in type(model).__mro__ for name in inspect.signature(base).parameters}
     return {name: value for name, value in _ANY_SIZE.items() if name in known}
@@ -119,14 +120,18 @@ def _any_size(architecture: str, in_chans: int) -> dict[str, bool]:
 
 def _try(architecture: str, in_chans: int, options: dict[str, bool]) -> Any:
     """An extractor on the meta device, through which an image has gone."""
-    try:
-        with torch.random.fork_rng(devices=[]), torch.device('meta'), torch.no_grad():
-            extractor = _extract(architecture, in_chans, **options).eval()
+
+    def run() -> Any:
+        extractor = _extract(architecture, in_chans, **options).eval()
+        with torch.no_grad():
             extractor(torch.zeros(1, in_chans, *_IMAGE))
+        return extractor
+
+    try:
+        return construct(run, device='meta')
     except Exception as error:  # whatever the model's constructor or forward raises
         raise ArchitectureError(
             f'{architecture!r} cannot be the backbone of a detector, which sees images of any size '
             f'divisible by 32: it makes no feature maps of {_IMAGE[0]}×{_IMAGE[1]} pixels '
             f'({error}); {_ADVICE}'
         ) from error
-    return extractor

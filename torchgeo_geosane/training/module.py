@@ -1,6 +1,7 @@
 """The Lightning module that trains a foundry."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from lightning import LightningModule
 from torch import Tensor
 
 from torchgeo_geosane.collection import ManifestEntry
+from torchgeo_geosane.construction import construct
 from torchgeo_geosane.errors import FoundryError
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.config import FoundryConfig
@@ -52,9 +54,7 @@ class FoundryTask(LightningModule):
             )
         self._options = optimisation
         self._models = models
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(optimisation.seed)
-            self.model = WeightAutoencoder(foundry)
+        self.model = construct(partial(WeightAutoencoder, foundry), optimisation.seed)
         if optimisation.gamma == 0 and foundry.projection_dim:
             # Processes that wait for each other's gradients would wait for the head's forever.
             self.model.projection_head.requires_grad_(False)
@@ -94,7 +94,9 @@ class FoundryTask(LightningModule):
         # A generator of its own, seeded by the number: a resumed run draws the same noise.
         generator = torch.Generator(clean.device)
         generator.manual_seed(derive_seed(self._options.seed, 'noise', number))
-        noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+        noise = torch.randn(
+            clean.shape, generator=generator, device=clean.device, dtype=clean.dtype
+        )
         latents, output = self._autoencode(
             clean * (1 + self._options.noise * noise), batch, len(views)
         )
