@@ -129,7 +129,7 @@ def detection_cases() -> list[Case]:
         'InstanceSegmentationTask': ('mask-rcnn',),
     }
     return [
-        Case(task, backbone, model, backbone, own=task)
+        Case(task, backbone, model, backbone, own=f'GeoSANE{task}')
         for task, names in models.items()
         for model in names
         for backbone in backbones
@@ -152,7 +152,7 @@ def build(case: Case, cls: Any, architecture: str, weights: Any) -> nn.Module:
         kwargs['model'] = architecture
     if case.task in ('ClassificationTask', 'SemanticSegmentationTask'):
         kwargs['num_classes'] = 5
-    if case.own.startswith(('Object', 'Instance')):
+    if case.task in ('ObjectDetectionTask', 'InstanceSegmentationTask'):
         kwargs['num_classes'] = 5
     if case.task == 'ChangeDetectionTask':
         kwargs |= {'task': 'binary'}

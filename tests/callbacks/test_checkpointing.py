@@ -14,7 +14,7 @@ from torchgeo.trainers import ClassificationTask, SemanticSegmentationTask
 
 from torchgeo_geosane.callbacks import GradientCheckpointing
 from torchgeo_geosane.errors import ArchitectureError
-from torchgeo_geosane.tasks import ObjectDetectionTask
+from torchgeo_geosane.tasks import GeoSANEObjectDetectionTask
 
 pytestmark = pytest.mark.filterwarnings('ignore:Use torchgeo.tasks:DeprecationWarning')
 
@@ -82,7 +82,7 @@ def test_a_transformer_in_bfloat16(tmp_path: Path, make_spec: MakeSpec) -> None:
 
 
 def test_a_detector_keeps_less(tmp_path: Path) -> None:
-    task = ObjectDetectionTask('faster-rcnn', 'test_resnet', in_channels=3, num_classes=2)
+    task = GeoSANEObjectDetectionTask('faster-rcnn', 'test_resnet', in_channels=3, num_classes=2)
     callback = GradientCheckpointing()
     callback.setup(trainer(tmp_path), task, 'fit')
     assert task.model.backbone.body.grad_checkpointing

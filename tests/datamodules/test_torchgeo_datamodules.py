@@ -10,30 +10,30 @@ from served import batches, normalised
 from torchgeo.datasets import DatasetNotFoundError, EuroSAT
 
 from torchgeo_geosane import datamodules
-from torchgeo_geosane.datamodules.torchgeo import TorchGeoDataModule
+from torchgeo_geosane.datamodules.torchgeo import TorchGeoSetDataModule
 from torchgeo_geosane.datasets import IGNORE_INDEX
 from torchgeo_geosane.errors import DataError, SensorError
 
 FOLDERS = {
-    'EuroSATDataModule': 'eurosat',
-    'RESISC45DataModule': 'resisc45',
-    'BigEarthNetDataModule': 'bigearthnet',
-    'DIORDataModule': 'dior',
-    'SpaceNet1DataModule': 'spacenet1',
+    'GeoSANEEuroSATDataModule': 'eurosat',
+    'GeoSANERESISC45DataModule': 'resisc45',
+    'GeoSANEBigEarthNetDataModule': 'bigearthnet',
+    'GeoSANEDIORDataModule': 'dior',
+    'GeoSANESpaceNet1DataModule': 'spacenet1',
 }
 each = pytest.mark.parametrize('name', FOLDERS)
 
 
 @pytest.fixture
 def make(miniature: Miniature):
-    def made(name: str, **options: object) -> TorchGeoDataModule:
+    def made(name: str, **options: object) -> TorchGeoSetDataModule:
         kind = getattr(datamodules, name)
         return kind(miniature(FOLDERS[name]), **{'batch_size': 2, **options})
 
     return made
 
 
-def listed(module: TorchGeoDataModule, part: str) -> set[str]:
+def listed(module: TorchGeoSetDataModule, part: str) -> set[str]:
     """Names of the images of a part."""
     module.setup({'train': 'fit', 'val': 'validate', 'test': 'test'}[part])
     subset = getattr(module, f'{part}_dataset')
@@ -108,14 +108,14 @@ def test_statistics_are_of_the_training_part_in_full_size(make, name: str) -> No
     module.setup('fit')
     assert mean.shape == std.shape == (len(module.bands),)
     assert (std > 0).all()
-    if name in {'EuroSATDataModule', 'BigEarthNetDataModule'}:
+    if name in {'GeoSANEEuroSATDataModule', 'GeoSANEBigEarthNetDataModule'}:
         images = torch.stack([sample['image'] for sample in module.train_dataset])
         expected = images.double().mean((0, 2, 3))
         torch.testing.assert_close(mean, expected)
 
 
 def test_eurosat_has_the_statistics_of_torchgeo(make) -> None:
-    module = make('EuroSATDataModule', bands=['B8A', 'B02'])
+    module = make('GeoSANEEuroSATDataModule', bands=['B8A', 'B02'])
     module.setup('validate')
     raw = torch.stack([module.val_dataset[index]['image'] for index in range(2)])
     (batch, *_) = batches(module, 'val')
@@ -125,7 +125,7 @@ def test_eurosat_has_the_statistics_of_torchgeo(make) -> None:
 
 
 def test_classes_keep_their_share_in_a_fraction(make) -> None:
-    module = make('EuroSATDataModule', train_fraction=1.0)
+    module = make('GeoSANEEuroSATDataModule', train_fraction=1.0)
     module.setup('fit')
     data = module.train_dataset.dataset
     assert list(module._labels(data)) == [int(data[index]['label']) for index in range(len(data))]
@@ -137,7 +137,7 @@ def test_classes_keep_their_share_in_a_fraction(make) -> None:
     [(['VV'], 's1'), (['B04', 'B12'], 's2'), (['B8A', 'VV', 'B01', 'VH'], 'all')],
 )
 def test_bigearthnet_reads_the_sensors_that_are_asked_for(make, bands, sensors) -> None:
-    module = make('BigEarthNetDataModule', bands=bands)
+    module = make('GeoSANEBigEarthNetDataModule', bands=bands)
     module.setup('validate')
     data = module.val_dataset.dataset
     assert data.bands == sensors
@@ -152,11 +152,11 @@ def test_bigearthnet_reads_the_sensors_that_are_asked_for(make, bands, sensors) 
 
 
 def test_bigearthnets_radar_gets_speckle_and_its_reflectance_loses_bands(make) -> None:
-    steps = repr(make('BigEarthNetDataModule', bands=['VV', 'B04']).train_aug)
+    steps = repr(make('GeoSANEBigEarthNetDataModule', bands=['VV', 'B04']).train_aug)
     assert 'RandomSpeckle' in steps
     assert 'RandomBandDropout' in steps
-    assert 'RandomSpeckle' not in repr(make('BigEarthNetDataModule').train_aug)
-    photographs = repr(make('DIORDataModule').train_aug)
+    assert 'RandomSpeckle' not in repr(make('GeoSANEBigEarthNetDataModule').train_aug)
+    photographs = repr(make('GeoSANEDIORDataModule').train_aug)
     assert 'RandomBandDropout' not in photographs
     assert 'RandomHorizontalFlip' in photographs
 
@@ -164,7 +164,7 @@ def test_bigearthnets_radar_gets_speckle_and_its_reflectance_loses_bands(make) -
 @pytest.mark.parametrize('size', [64, 96])
 def test_boxes_move_with_their_images(make, size: int) -> None:
     """The objects of the miniature are bright: each box holds one, after resizing and flips."""
-    module = make('DIORDataModule', size=size, batch_size=4)
+    module = make('GeoSANEDIORDataModule', size=size, batch_size=4)
     corners = set()
     for seed in range(3):
         for batch in batches(module, 'train', seed):
@@ -187,7 +187,7 @@ def test_boxes_move_with_their_images(make, size: int) -> None:
 
 
 def test_buildings_move_with_their_images_and_padding_is_ignored(make) -> None:
-    module = make('SpaceNet1DataModule')
+    module = make('GeoSANESpaceNet1DataModule')
     (batch, *_) = batches(module, 'val')
     image, mask = batch['image'], batch['mask']
     assert image.shape[-2:] == mask.shape[-2:] == (416, 448)

@@ -22,7 +22,7 @@ from torchgeo_geosane.export import export
 from torchgeo_geosane.generate import generate
 from torchgeo_geosane.providers.catalog import timm_name
 from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.tasks import InstanceSegmentationTask, ObjectDetectionTask
+from torchgeo_geosane.tasks import GeoSANEInstanceSegmentationTask, GeoSANEObjectDetectionTask
 from torchgeo_geosane.tasks.pyramid import SimpleFeaturePyramid
 
 pytestmark = pytest.mark.filterwarnings('ignore:.*self.log')
@@ -39,7 +39,9 @@ def two_bands(make_spec: MakeSpec, shared_cache: Path) -> Any:
 
 
 def build(model: str, **arguments: Any) -> Any:
-    task_class = InstanceSegmentationTask if model == 'mask-rcnn' else ObjectDetectionTask
+    task_class = (
+        GeoSANEInstanceSegmentationTask if model == 'mask-rcnn' else GeoSANEObjectDetectionTask
+    )
     return task_class(model=model, **{'in_channels': 2, 'num_classes': 3, **arguments})
 
 
@@ -222,7 +224,7 @@ def test_load_from_checkpoint(two_bands: Any, architecture: str, tmp_path: Path)
     saved = torch.load(tmp_path / 'last.ckpt', weights_only=True)['hyper_parameters']
     assert 'weights' not in saved
     assert saved['backbone'] == architecture
-    again = ObjectDetectionTask.load_from_checkpoint(tmp_path / 'last.ckpt').eval()
+    again = GeoSANEObjectDetectionTask.load_from_checkpoint(tmp_path / 'last.ckpt').eval()
     assert again.weights is None
     states = task.state_dict(), again.state_dict()
     assert states[0].keys() == states[1].keys()
@@ -241,7 +243,9 @@ def test_copies(two_bands: Any, architecture: str) -> None:
 
 
 @pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::DeprecationWarning')
-@pytest.mark.parametrize('task_class', [ObjectDetectionTask, InstanceSegmentationTask])
+@pytest.mark.parametrize(
+    'task_class', [GeoSANEObjectDetectionTask, GeoSANEInstanceSegmentationTask]
+)
 def test_yaml(task_class: type, two_bands: Any) -> None:
     config = {
         'model': {
@@ -322,4 +326,4 @@ def test_bad_input(arguments: dict[str, Any], message: str) -> None:
 
 def test_an_unknown_detector() -> None:
     with pytest.raises(ValueError, match="'yolo' is not valid"):
-        ObjectDetectionTask(model='yolo', backbone='test_vit')
+        GeoSANEObjectDetectionTask(model='yolo', backbone='test_vit')

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torchgeo.datasets import BigEarthNet
 
 from torchgeo_geosane.datamodules.pipelines import BandScale, sensor_scales
-from torchgeo_geosane.datamodules.torchgeo import TorchGeoDataModule
+from torchgeo_geosane.datamodules.torchgeo import TorchGeoSetDataModule
 from torchgeo_geosane.datasets.chips import DB, SURFACE
 
 # Files of a patch are read in the order of their names, Sentinel-1's before Sentinel-2's.
@@ -15,7 +15,7 @@ _RADAR = ('VH', 'VV')
 _OPTICAL = (*('B01', 'B02', 'B03', 'B04', 'B05', 'B06', 'B07', 'B08', 'B8A', 'B09', 'B11', 'B12'),)
 
 
-class BigEarthNetDataModule(TorchGeoDataModule):
+class GeoSANEBigEarthNetDataModule(TorchGeoSetDataModule):
     """BigEarthNet, patches of 120 x 120 pixels with several labels each, in the parts of TorchGeo.
 
     Only the files of the sensors that ``bands`` names are read. TorchGeo rounds backscatter to

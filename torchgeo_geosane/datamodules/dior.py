@@ -9,10 +9,10 @@ from torchgeo.datasets import DIOR
 
 from torchgeo_geosane.datamodules.pipelines import BandScale, sensor_scales
 from torchgeo_geosane.datamodules.samples import Resize, ShiftLabels
-from torchgeo_geosane.datamodules.torchgeo import TorchGeoDataModule
+from torchgeo_geosane.datamodules.torchgeo import TorchGeoSetDataModule
 
 
-class DIORDataModule(TorchGeoDataModule):
+class GeoSANEDIORDataModule(TorchGeoSetDataModule):
     """DIOR, photographs of 800 x 800 pixels with boxes around objects of 20 classes.
 
     Classes count from 1, since 0 is the background to detectors: TorchGeo's data set counts from 0.

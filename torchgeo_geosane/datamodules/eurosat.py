@@ -8,11 +8,11 @@ from torchgeo.datamodules.eurosat import MEAN, STD
 from torchgeo.datasets import EuroSAT
 
 from torchgeo_geosane.datamodules.pipelines import BandScale
-from torchgeo_geosane.datamodules.torchgeo import TorchGeoDataModule
+from torchgeo_geosane.datamodules.torchgeo import TorchGeoSetDataModule
 from torchgeo_geosane.datasets.chips import TOA
 
 
-class EuroSATDataModule(TorchGeoDataModule):
+class GeoSANEEuroSATDataModule(TorchGeoSetDataModule):
     """EuroSAT, Sentinel-2 patches of 64 x 64 pixels, in the parts and with the statistics of TorchGeo.
 
     Its bands come in an order of their own: B8A is the last. See

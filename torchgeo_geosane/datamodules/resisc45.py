@@ -9,10 +9,10 @@ from torchgeo.datasets import RESISC45
 
 from torchgeo_geosane.datamodules.pipelines import BandScale
 from torchgeo_geosane.datamodules.samples import Resize
-from torchgeo_geosane.datamodules.torchgeo import TorchGeoDataModule
+from torchgeo_geosane.datamodules.torchgeo import TorchGeoSetDataModule
 
 
-class RESISC45DataModule(TorchGeoDataModule):
+class GeoSANERESISC45DataModule(TorchGeoSetDataModule):
     """RESISC45, photographs of 256 x 256 pixels, in the parts and with the statistics of TorchGeo.
 
     See :class:`torchgeo.datasets.RESISC45`.

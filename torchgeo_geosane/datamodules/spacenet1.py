@@ -8,14 +8,14 @@ from torchgeo.datasets import SpaceNet1
 
 from torchgeo_geosane.datamodules.pipelines import BandScale, sensor_scales
 from torchgeo_geosane.datamodules.samples import Pad
-from torchgeo_geosane.datamodules.torchgeo import TorchGeoDataModule
+from torchgeo_geosane.datamodules.torchgeo import TorchGeoSetDataModule
 from torchgeo_geosane.datasets import IGNORE_INDEX
 
 # The next multiples of 32, the stride of most encoders, above 406 x 439.
 _HEIGHT, _WIDTH = 416, 448
 
 
-class SpaceNet1DataModule(TorchGeoDataModule):
+class GeoSANESpaceNet1DataModule(TorchGeoSetDataModule):
     """SpaceNet 1, photographs of Rio de Janeiro and a mask of buildings.
 
     Images of 406 x 439 pixels are padded to 416 x 448; there the mask is 255, to be ignored, and

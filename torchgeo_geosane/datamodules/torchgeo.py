@@ -10,7 +10,7 @@ from torchgeo_geosane.datamodules.images import ImageDataModule
 from torchgeo_geosane.datamodules.samples import Chain, Channels, Sample
 
 
-class TorchGeoDataModule(ImageDataModule):
+class TorchGeoSetDataModule(ImageDataModule):
     """Batches of one of TorchGeo's data sets, with the settings of our other data modules.
 
     Attributes:

@@ -20,7 +20,7 @@ from torchgeo_geosane.foundry.config import FoundryConfig
 N_LAYER_TYPES = 9
 
 
-class Attention(nn.Module):
+class FoundryAttention(nn.Module):
     """Multi-head attention over all tokens of a window, no biases."""
 
     def __init__(self, d_model: int, nhead: int, dropout: float) -> None:
@@ -56,7 +56,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
 
 
-class MLP(nn.Module):
+class FoundryMLP(nn.Module):
     """Two linear maps around an exact GELU, four times the width, no biases."""
 
     def __init__(self, d_model: int, dropout: float) -> None:
@@ -73,15 +73,15 @@ class MLP(nn.Module):
         return F.dropout(self.c_proj(x), self.dropout, self.training)
 
 
-class Block(nn.Module):
+class FoundryBlock(nn.Module):
     """A pre-norm transformer block."""
 
     def __init__(self, d_model: int, nhead: int, dropout: float) -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(d_model, bias=False)
-        self.attn = Attention(d_model, nhead, dropout)
+        self.attn = FoundryAttention(d_model, nhead, dropout)
         self.ln_2 = nn.LayerNorm(d_model, bias=False)
-        self.mlp = MLP(d_model, dropout)
+        self.mlp = FoundryMLP(d_model, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """``x`` and result: ``[batch, tokens, d_model]``."""
@@ -89,13 +89,14 @@ class Block(nn.Module):
         return x + self.mlp(self.ln_2(x))
 
 
-class Transformer(nn.Module):
+class FoundryTransformer(nn.Module):
     """A stack of blocks."""
 
     def __init__(self, config: FoundryConfig) -> None:
         super().__init__()
         self.transformer = nn.ModuleList(
-            Block(config.d_model, config.nhead, config.dropout) for _ in range(config.num_layers)
+            FoundryBlock(config.d_model, config.nhead, config.dropout)
+            for _ in range(config.num_layers)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -213,10 +214,10 @@ class WeightAutoencoder(nn.Module):
         self.config = config
         d, token = config.d_model, config.token_size
         self.tokenizer = nn.Linear(token, d)
-        self.transformer_encoder = Transformer(config)
+        self.transformer_encoder = FoundryTransformer(config)
         self.encoder_comp = nn.Linear(d, config.latent_dim)
         self.decoder_comp = nn.Linear(config.latent_dim, d)
-        self.transformer_decoder = Transformer(config)
+        self.transformer_decoder = FoundryTransformer(config)
         self.detokenizer = _detokenizer(config)
         self.pe = (
             LearnedPositions(config)

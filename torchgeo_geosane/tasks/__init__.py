@@ -2,9 +2,17 @@
 
 from contextlib import suppress
 
-from torchgeo_geosane.tasks.detection import InstanceSegmentationTask, ObjectDetectionTask
+from torchgeo_geosane.tasks.detection import (
+    GeoSANEInstanceSegmentationTask,
+    GeoSANEObjectDetectionTask,
+)
 
-__all__ = ['InstanceSegmentationTask', 'ObjectDetectionTask']
+__all__ = ['GeoSANEInstanceSegmentationTask', 'GeoSANEObjectDetectionTask']
+
+# Their names in earlier versions, by which configs still find them. The classes are not called so: a
+# short class path such as `ObjectDetectionTask` stays TorchGeo's.
+ObjectDetectionTask = GeoSANEObjectDetectionTask
+InstanceSegmentationTask = GeoSANEInstanceSegmentationTask
 
 with suppress(ImportError):  # TorchGeo 0.8 and 0.9 have no such task.
     from torchgeo_geosane.tasks.mae import MAETask

@@ -22,7 +22,7 @@ from torchgeo_geosane.tasks.versions import (
 _TRAINABLE_LAYERS = 3
 
 
-class ObjectDetectionTask(ObjectDetection):
+class GeoSANEObjectDetectionTask(ObjectDetection):
     """Object detection with generated weights in the backbone.
 
     All else is as in TorchGeo's task of this name.
@@ -80,7 +80,7 @@ class ObjectDetectionTask(ObjectDetection):
         _configure(self, super().configure_models, DETECTION_RESNETS, stand_in='resnet18')
 
 
-class InstanceSegmentationTask(InstanceSegmentation):
+class GeoSANEInstanceSegmentationTask(InstanceSegmentation):
     """Instance segmentation with generated weights in the backbone.
 
     All else is as in TorchGeo's task of this name.
@@ -88,7 +88,7 @@ class InstanceSegmentationTask(InstanceSegmentation):
     Args:
         model: ``mask-rcnn``.
         backbone: ``resnet50``, or any timm architecture, also as a name of ours.
-        weights: As for :class:`ObjectDetectionTask`: those of the backbone.
+        weights: As for :class:`GeoSANEObjectDetectionTask`: those of the backbone.
         in_channels: The number of input channels: the bands that the weights are for.
         num_classes: The number of classes, the background included.
         lr: The learning rate.
@@ -133,7 +133,7 @@ class InstanceSegmentationTask(InstanceSegmentation):
 
 
 def _configure(
-    task: ObjectDetectionTask | InstanceSegmentationTask,
+    task: GeoSANEObjectDetectionTask | GeoSANEInstanceSegmentationTask,
     build: Callable[[], None],
     resnets: Collection[str],
     stand_in: str,
@@ -177,7 +177,9 @@ def _configure(
 
 
 def _check_timm(
-    task: ObjectDetectionTask | InstanceSegmentationTask, architecture: str, weights: Weights
+    task: GeoSANEObjectDetectionTask | GeoSANEInstanceSegmentationTask,
+    architecture: str,
+    weights: Weights,
 ) -> None:
     """Make sure that the task asks nothing of a timm architecture that only ResNets can do."""
     if isinstance(weights, WeightsEnum):

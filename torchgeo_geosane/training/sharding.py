@@ -6,7 +6,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy, Strategy
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
-from torchgeo_geosane.foundry.autoencoder import Block, WeightAutoencoder
+from torchgeo_geosane.foundry.autoencoder import FoundryBlock, WeightAutoencoder
 from torchgeo_geosane.training.config import HardwareConfig
 
 # The autoencoder is called by these, and never as a whole.
@@ -38,7 +38,7 @@ class FullySharded(ModelParallelStrategy):
 def shard(model: WeightAutoencoder, mesh: DeviceMesh | Any) -> None:
     """Share an autoencoder's weights out over the devices of a mesh, block by block, in place."""
     for module in model.modules():
-        if isinstance(module, Block):
+        if isinstance(module, FoundryBlock):
             fully_shard(module, mesh=mesh)
     fully_shard(model, mesh=mesh)
     for method in _METHODS:
