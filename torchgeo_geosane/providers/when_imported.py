@@ -19,8 +19,7 @@ def when_imported(name: str, act: Callable[[ModuleType], None]) -> None:
         act: What to do with it; called once.
     """
     module = sys.modules.get(name)
-    # A module that is being imported just now is in the table, too, but not complete.
-    if module is not None and not getattr(module.__spec__, '_initializing', False):
+    if module is not None:
         act(module)
     else:
         sys.meta_path.insert(0, _Waiting(name, act))
