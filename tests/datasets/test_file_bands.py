@@ -152,6 +152,7 @@ def test_the_order_counts_where_nothing_is_said(tmp_path: Path) -> None:
         ('sentinel2_all', ['band_1', 'band_2', 'band_3', 'band_4'], r'names or positions'),
         ('rgbn', ['B1', 'B2', 'B3', 'B4'], r"1 'B1'"),
         ('sentinel1_grd', ['i_VV', 'q_VV'], r"1 'i_VV'"),
+        ('sentinel2_all[B4,B8]', ['B8 minus B4', 'nir minus red'], r"1 'B8 minus B4'"),
     ],
 )
 def test_contradictions(tmp_path: Path, sensor: str, descriptions: list[str], message: str) -> None:

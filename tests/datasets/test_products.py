@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from torchgeo_geosane.datasets.product import Product
 from torchgeo_geosane.datasets.product_names import any_date, named, products_of, stated_time
-from torchgeo_geosane.datasets.products import PRODUCTS, Product
+from torchgeo_geosane.datasets.products import PRODUCTS
 from torchgeo_geosane.sensors import SENSORS
 
 DATES = {
@@ -35,6 +36,7 @@ DATES = {
     '20JUN01103031-M2AS-012345678010_01_P001': '2020-06-01 10:30:31',
     'global_monthly_2020_06_mosaic': '2020-06-01',
     'nlcd_2019_land_cover_l48_20210604': '2019-01-01',
+    'Annual_NLCD_LndCov_2023_CU_C1V0': '2023-01-01',
     'AST_L1T_00306012020103031_20200602103031_12345': '2020-06-01 10:30:31',
 }
 

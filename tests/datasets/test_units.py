@@ -122,11 +122,15 @@ def test_scale_and_offset_of_a_file(
 
 
 def test_landsat_by_its_name(tmp_path: Path) -> None:
-    path = write(tmp_path / 'LC08_L2SP_194026_20200601_20200824_02_T1_SR_B4.TIF', NUMBERS[:1])
+    path = tmp_path / 'LC08_L2SP_194026_20200601_20200824_02_T1_SR_B4.TIF'
+    write(path, NUMBERS[:1], nodata=0)
     expected = (NUMBERS[:1] * 2.75e-5 - 0.2) / 0.3 * 256
     found = read('landsat_oli_sr', path, bands=['B4'])
     assert np.allclose(found, expected, rtol=1e-5, atol=1e-2)
-    # Already of 8 bits: not what is delivered.
+    # Of other bits, or without its value for no data: not what is delivered.
+    path = write(tmp_path / 'converted' / path.name, NUMBERS[:1])
+    assert (read('landsat_oli_sr', path, bands=['B4']) == NUMBERS[:1]).all()
+    assert how('landsat_oli_sr[B4]', path) == How.UNKNOWN
     eight = (NUMBERS[:1] // 64).astype(np.uint8)
     path = write(tmp_path / 'small' / path.name, eight)
     assert (read('landsat_oli_sr', path, bands=['B4']) == eight).all()

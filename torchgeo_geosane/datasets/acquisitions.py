@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from glob import escape, glob
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from torchgeo_geosane.datasets.band_names import codes_in, named_band
 from torchgeo_geosane.datasets.evidence import Evidence, How
 from torchgeo_geosane.datasets.file_bands import is_label
 from torchgeo_geosane.datasets.open_files import is_remote
+from torchgeo_geosane.datasets.product import Radar
 from torchgeo_geosane.datasets.product_names import any_date, named, products_of
-from torchgeo_geosane.datasets.products import Radar
 from torchgeo_geosane.datasets.raster_files import (
     SUFFIXES,
     Beside,
@@ -34,7 +35,7 @@ Files = Paths | Mapping[str, Any]
 """Files alone, or a mapping that also says what is in them, see :func:`split_told`."""
 
 _RESOLUTION = re.compile(r'(?<![A-Za-z0-9])\d\dm(?![A-Za-z0-9])')
-_PREVIEWS = {'tci', 'pvi', 'preview', 'thumbnail', 'quicklook', 'browse', 'ql'}
+_PREVIEWS = {'tci', 'pvi', 'preview', 'thumbnail', 'quicklook', 'browse', 'ql', 'true color'}
 _UNDATED = Evidence(How.UNKNOWN, 'no date is stated')
 
 
@@ -180,7 +181,8 @@ def _beside(path: str, sensor: Sensor) -> str | None:
     """What a file is that a product has beside its bands: a preview of 8 bits, for one."""
     if all(band.gain is None for band in sensor.bands):
         return None
-    previews = _PREVIEWS.intersection(words(Path(path).stem))
+    inner = words(Path(path).stem)
+    previews = _PREVIEWS.intersection([*inner, *map(' '.join, pairwise(inner))])
     return f'a preview ({", ".join(previews)})' if previews else None
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from torchgeo_geosane.datasets.product_names import products_of
+from torchgeo_geosane.datasets.product_names import named
 from torchgeo_geosane.sensors import Band, Sensor
 from torchgeo_geosane.sensors.spelling import Kind, band_meant, meaning, words
 
@@ -14,11 +14,11 @@ def named_band(name: str, sensor: Sensor) -> tuple[Kind, Band | None, str] | Non
     (``x_B04_10m``), unless a word behind it says that this is no image (``x_B04_mask``); a common
     name or a colour counts at the end alone (``scene_red``, not ``red_river``).
     """
-    for product in products_of(name)[:1]:
-        text = product.groups.get('band', '')
-        kind, band = band_meant(text, sensor) if text else (Kind.NOTHING, None)
-        if kind in {Kind.BAND, Kind.EXTRA, Kind.FOREIGN}:
-            return kind, band, text
+    product = named(name)
+    text = product.groups.get('band', '') if product is not None else ''
+    kind, band = band_meant(text, sensor)
+    if kind in {Kind.BAND, Kind.EXTRA, Kind.FOREIGN}:
+        return kind, band, text
     codes = codes_in(name, sensor)
     if codes:
         begin, code, end = codes[-1]
@@ -26,18 +26,22 @@ def named_band(name: str, sensor: Sensor) -> tuple[Kind, Band | None, str] | Non
         if any(meaning(word).extra for word in around):
             return Kind.EXTRA, None, name[begin:]
         return *band_meant(code, sensor), code
-    tail = [
-        word for word in words(name) if not re.fullmatch(r'\d+m|raw|cog|clip(?:ped)?|v?\d+', word)
-    ]
-    for count in (4, 3, 2, 1):
+    tail = [word for word in words(name) if not _NO_BAND.fullmatch(word)]
+    found = None
+    for count in range(1, min(len(tail), 4) + 1):
         text = ' '.join(tail[-count:])
         kind, band = band_meant(text, sensor)
-        single = len(text) == 1 and len(tail) > 1
-        if len(tail) >= count and kind in {Kind.BAND, Kind.FOREIGN, Kind.EXTRA} and not single:
-            return kind, band, text
-    return None
+        if len(text) == 1 and len(tail) > 1:
+            continue  # A letter at the end of a longer name is anything.
+        if kind in {Kind.BAND, Kind.FOREIGN} or (
+            kind == Kind.EXTRA and found is None and count < 3
+        ):
+            found = kind, band, text
+    return found
 
 
+# Behind a band: resolution, "(Raw)", versions.
+_NO_BAND = re.compile(r'\d+m|raw|cog|clip(?:ped)?|v\d+')
 _CODE = re.compile(
     r'(?<![A-Za-z0-9])(?:(?:SR|sur_refl)_)?(?:(?:B|band_?)(?:0*\d{1,2}A?)|VV|VH|HH|HV)'
     r'(?:_VCID_\d)?(?![A-Za-z0-9])',
@@ -50,6 +54,7 @@ def codes_in(name: str, sensor: Sensor) -> list[tuple[int, str, int]]:
     found = [(match.start(), match[0], match.end()) for match in _CODE.finditer(name)]
     plain = {band.name for band in sensor.bands if not _CODE.fullmatch(band.name)}
     for band in plain:
-        pattern = rf'(?<![A-Za-z0-9]){re.escape(band)}(?![A-Za-z0-9])'
+        end = '$' if len(band) == 1 else '(?![A-Za-z0-9])'
+        pattern = rf'(?<![A-Za-z0-9]){re.escape(band)}{end}'
         found += [(match.start(), band, match.end()) for match in re.finditer(pattern, name)]
     return sorted(found)

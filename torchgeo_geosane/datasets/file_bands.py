@@ -6,26 +6,31 @@ only where nothing is said, the order of the bands. What contradicts the sensor,
 error.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rasterio.enums import ColorInterp
 
-from torchgeo_geosane.datasets.band_names import codes_in, named_band
+from torchgeo_geosane.datasets.band_claims import (
+    Said,
+    example,
+    from_header,
+    from_item,
+    from_name,
+    label,
+    polarisations,
+)
+from torchgeo_geosane.datasets.band_names import named_band
 from torchgeo_geosane.datasets.band_statements import FileBand
 from torchgeo_geosane.datasets.evidence import Evidence, How
 from torchgeo_geosane.datasets.product_names import Named, products_of
 from torchgeo_geosane.errors import DataError
-from torchgeo_geosane.sensors import Band, Sensor
-from torchgeo_geosane.sensors.spelling import Kind, band_meant, is_numbering, meaning
+from torchgeo_geosane.sensors import Sensor
+from torchgeo_geosane.sensors.spelling import Kind, meaning
 
 Mapped = Mapping[str, int | str]
 """Band of a sensor to the number, from 1, or the description of a band in each file."""
-
-_DISPLAY = {ColorInterp.red, ColorInterp.green, ColorInterp.blue}
-_WITHOUT_BAND = {ColorInterp.undefined, ColorInterp.gray, ColorInterp.palette, ColorInterp.alpha}
 
 
 @dataclass(frozen=True)
@@ -43,16 +48,6 @@ class Decision:
     indexes: tuple[int, ...]
     evidence: tuple[Evidence, ...]
     left_out: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Said:
-    """What was said about one band of a file."""
-
-    number: int
-    kind: Kind
-    band: Band | None
-    evidence: Evidence
 
 
 def decide_bands(
@@ -86,14 +81,13 @@ def decide_bands(
         return _only_band(path, bands, sensor)
     names = products_of(path)
     _check_product(path, names, sensor)
-    said = None
-    if item is not None:
-        said = _from_item(path, bands, sensor, item)
-    if said is None:
-        said = _from_header(path, bands, sensor)
+    said = from_item(path, bands, sensor, item) if item is not None else []
+    # The key of an asset, as "image", is no more than a name.
+    if not said or (len(said) == 1 and said[0].kind in {Kind.NOTHING, Kind.UNCLEAR}):
+        said = from_header(path, bands, sensor)
     if len(bands) == 1:
         return _one(path, said, sensor, names)
-    for found in (said, _from_name(path, bands, sensor, names)):
+    for found in (said, from_name(path, bands, sensor, names)):
         if found is not None and any(one.kind != Kind.NOTHING for one in found):
             return _several(path, found, bands, sensor, is_mask)
     return _in_order(path, bands, sensor)
@@ -129,7 +123,7 @@ def _mapped(path: str, bands: Sequence[FileBand], sensor: Sensor, mapped: Mapped
         raise DataError(f'bands {dict(mapped)} name one twice: name each band once')
     told = tuple(Evidence(How.TOLD, f'you name band {number}') for number in numbers)
     others = [band for band in bands if band.number not in numbers]
-    return Decision(tuple(names), tuple(numbers), told, tuple(map(_label, others)))
+    return Decision(tuple(names), tuple(numbers), told, tuple(map(label, others)))
 
 
 def _check_product(path: str, names: Sequence[Named], sensor: Sensor) -> None:
@@ -141,135 +135,18 @@ def _check_product(path: str, names: Sequence[Named], sensor: Sensor) -> None:
             raise DataError(
                 f'{path} is {named.product.title} by its name, and not of sensor {sensor.name!r}: '
                 'name another sensor, or say which band is which, as in '
-                f'{_example(sensor)}'
+                f'{example(sensor)}'
             )
-    foreign = [pair for pair in _polarisations(names) if pair not in sensor.band_names]
+    foreign = [pair for pair in polarisations(names) if pair not in sensor.band_names]
     if foreign and sensor.name.startswith('sentinel1'):
         raise DataError(
-            f'{path} holds {", ".join(_polarisations(names))} by its name, but sensor '
+            f'{path} holds {", ".join(polarisations(names))} by its name, but sensor '
             f'{sensor.name!r} has {", ".join(sensor.band_names)}: name another sensor'
         )
 
 
-def _polarisations(names: Sequence[Named]) -> list[str]:
-    stated = {'SV': ['VV'], 'DV': ['VV', 'VH'], 'SH': ['HH'], 'DH': ['HH', 'HV']}
-    for named in names:
-        if 'polarisations' in named.groups:
-            return stated[named.groups['polarisations'].upper()]
-    return []
-
-
-def _from_item(
-    path: str, bands: Sequence[FileBand], sensor: Sensor, item: Sequence[Sequence[str]]
-) -> list[_Said]:
-    beside = [band for band in bands[len(item) :] if band.colour != ColorInterp.alpha]
-    if len(item) > len(bands) or beside:
-        raise DataError(
-            f'{path} holds {len(bands)} bands, but its STAC item says '
-            f'{", ".join("/".join(texts) for texts in item)}: correct the item'
-        )
-    said = [
-        _say(band.number, texts, sensor, How.STATED, 'named {} by the STAC item')
-        for band, texts in zip(bands, item, strict=False)
-    ]
-    rest = bands[len(item) :]
-    return said + [_Said(b.number, Kind.EXTRA, None, Evidence(How.STATED, 'alpha')) for b in rest]
-
-
-def _from_header(path: str, bands: Sequence[FileBand], sensor: Sensor) -> list[_Said]:
-    said = [
-        _say(band.number, band.texts, sensor, How.STATED, 'described as {}', path=path)
-        for band in bands
-    ]
-    if is_numbering([band.texts[0] if band.texts else None for band in bands]):
-        said = _numbered(path, bands, said, sensor)
-    colours = _colours(path, bands, said, sensor)
-    result = []
-    for band, one in zip(bands, said, strict=True):
-        found = one
-        if found.kind == Kind.NOTHING and band.number in colours:
-            found = _say(band.number, (band.colour.name,), sensor, How.STATED, 'of colour {}')
-        if found.kind == Kind.NOTHING and band.wavelength:
-            found = _say(band.number, (band.wavelength,), sensor, How.STATED, 'around {}')
-        result.append(found)
-    return result
-
-
-def _say(
-    number: int, texts: Sequence[str], sensor: Sensor, how: How, form: str, path: str = ''
-) -> _Said:
-    """What several texts say about a band: the first that names one, if none names another."""
-    found = [(text, *_meant(text, sensor)) for text in texts]
-    for wanted in (Kind.BAND, Kind.EXTRA, Kind.FOREIGN, Kind.UNCLEAR):
-        for text, kind, band in found:
-            if kind != wanted:
-                continue
-            others = {other.name for _, _, other in found if other is not None}
-            agreed = Kind.UNCLEAR if len(others) > 1 else kind
-            shown = '/'.join(texts) if agreed == Kind.UNCLEAR else text
-            return _Said(number, agreed, band, Evidence(how, form.format(repr(shown))))
-    return _Said(number, Kind.NOTHING, None, Evidence(How.UNKNOWN, 'says nothing'))
-
-
-def _meant(text: str, sensor: Sensor) -> tuple[Kind, Band | None]:
-    kind, band = band_meant(text, sensor)
-    if kind == Kind.UNCLEAR and meaning(text).rest:
-        # Stacks of files often carry their names.
-        named = named_band(text, sensor)
-        if named is not None:
-            return named[0], named[1]
-    return kind, band
-
-
-def _numbered(
-    path: str, bands: Sequence[FileBand], said: list[_Said], sensor: Sensor
-) -> list[_Said]:
-    """Descriptions that count: names of bands, or mere positions."""
-    texts = [band.texts[0] for band in bands]
-    if re.fullmatch(r'[Bb]0*1', texts[0].strip()):
-        return said
-    exact = all(one.kind == Kind.BAND for one in said)
-    if exact and tuple(one.band.name for one in said if one.band) != sensor.band_names:
-        raise DataError(
-            f'{path}: bands {", ".join(texts)} may be names or positions: say which band is which, '
-            f'as in {_example(sensor)}'
-        )
-    return [_Said(band.number, Kind.NOTHING, None, _UNSAID) for band in bands]
-
-
-_UNSAID = Evidence(How.UNKNOWN, 'says nothing')
-
-
-def _colours(
-    path: str, bands: Sequence[FileBand], said: Sequence[_Said], sensor: Sensor
-) -> set[int]:
-    """Numbers of the bands whose colour says which they are.
-
-    Red, green and blue are also how a composite is shown: of a sensor that lacks one of them they
-    say nothing.
-    """
-    silent = [
-        band
-        for band, one in zip(bands, said, strict=True)
-        if one.kind == Kind.NOTHING and band.colour not in _WITHOUT_BAND
-    ]
-    shown = [band for band in silent if band.colour in _DISPLAY]
-    known = [band_meant(band.colour.name, sensor)[1] for band in shown]
-    if None in known:
-        return {band.number for band in silent if band.colour not in _DISPLAY}
-    listed = '[' in sensor.name and len(bands) == sensor.in_chans
-    for band, meant in zip(shown, known, strict=True):
-        if listed and meant is not None and sensor.bands[band.number - 1] is not meant:
-            raise DataError(
-                f'{path}: band {band.number} is tagged {band.colour.name}, which is {meant.name}, '
-                f'but {sensor.name!r} has {sensor.band_names[band.number - 1]} there: correct the '
-                f'order, or say which band is which, as in {_example(sensor)}'
-            )
-    return {band.number for band in silent}
-
-
 def _one(
-    path: str, said: Sequence[_Said], sensor: Sensor, names: Sequence[Named]
+    path: str, said: Sequence[Said], sensor: Sensor, names: Sequence[Named]
 ) -> Decision | None:
     """The band of a file of one band."""
     kind, band, evidence = said[0].kind, said[0].band, said[0].evidence
@@ -285,47 +162,24 @@ def _one(
 
 
 def _single_polarisation(names: Sequence[Named], sensor: Sensor) -> Decision | None:
-    stated = _polarisations(names)
+    stated = polarisations(names)
     if len(stated) != 1 or stated[0] not in sensor.band_names:
         return None
     return Decision((stated[0],), (1,), (Evidence(How.NAMED, f'a product of {stated[0]} alone'),))
 
 
-def _from_name(
-    path: str, bands: Sequence[FileBand], sensor: Sensor, names: Sequence[Named]
-) -> list[_Said] | None:
-    """Bands in the order that the product's definition or the file's name lists."""
-    inner = [band for band in bands if band.colour != ColorInterp.alpha]
-    for count, held in ((len(bands), bands), (len(inner), inner)):
-        for named in names:
-            if count in named.product.orders:
-                order = named.product.orders[count]
-                form = f'{{}} in the order of {named.product.title}'
-                return [
-                    _say(band.number, (text,), sensor, How.NAMED, form)
-                    for band, text in zip(held, order, strict=True)
-                ]
-        listed = [band for _, band, _ in codes_in(Path(path).stem, sensor)]
-        if len(listed) == count and len(set(listed)) == count:
-            return [
-                _say(band.number, (name,), sensor, How.NAMED, 'listed as {} in the name')
-                for band, name in zip(held, listed, strict=True)
-            ]
-    return None
-
-
 def _several(
-    path: str, said: Sequence[_Said], bands: Sequence[FileBand], sensor: Sensor, is_mask: bool
+    path: str, said: Sequence[Said], bands: Sequence[FileBand], sensor: Sensor, is_mask: bool
 ) -> Decision:
     """Bands of a file that says something about several of its bands."""
-    by_band: dict[str, _Said] = {}
+    by_band: dict[str, Said] = {}
     for one in said:
         if one.band is not None and one.kind == Kind.BAND:
             other = by_band.setdefault(one.band.name, one)
             if other is not one:
                 raise DataError(
                     f'{path}: bands {other.number} and {one.number} both say that they are '
-                    f'{one.band.name}: say which it is, as in {_example(sensor)}'
+                    f'{one.band.name}: say which it is, as in {example(sensor)}'
                 )
     lacking = [band for band in sensor.bands if band.name not in by_band]
     alpha = {band.number for band in bands if band.colour == ColorInterp.alpha}
@@ -336,18 +190,18 @@ def _several(
         if number in alpha and is_mask and len(said) == sensor.in_chans:
             raise DataError(
                 f'{path}: band {number} is a mask (alpha), so that {lacking[0].name} is lacking: '
-                f'ask for other bands, or say which band is which, as in {_example(sensor)}'
+                f'ask for other bands, or say which band is which, as in {example(sensor)}'
             )
         if len(said) == sensor.in_chans:
             left = Evidence(How.GUESSED, 'the only one left')
-            by_band[lacking[0].name] = _Said(number, Kind.BAND, lacking[0], left)
+            by_band[lacking[0].name] = Said(number, Kind.BAND, lacking[0], left)
             lacking = []
     masks = [one for one in silent if one.number in alpha]
     if lacking and (len(silent) > len(masks) or unclear) and not _holds_others(said, by_band):
         raise DataError(
             f'{path} holds {_shown(bands, said)}, and so does not say where {sensor.name!r} has '
             f'{", ".join(band.name for band in lacking)}: say which band is which, as in '
-            f'{_example(sensor)}'
+            f'{example(sensor)}'
         )
     chosen = sorted(by_band.values(), key=lambda one: one.number)
     numbers = tuple(one.number for one in chosen)
@@ -355,11 +209,11 @@ def _several(
         tuple(one.band.name for one in chosen if one.band is not None),
         numbers,
         tuple(one.evidence for one in chosen),
-        tuple(_label(band) for band in bands if band.number not in numbers),
+        tuple(label(band) for band in bands if band.number not in numbers),
     )
 
 
-def _holds_others(said: Sequence[_Said], by_band: Mapping[str, _Said]) -> bool:
+def _holds_others(said: Sequence[Said], by_band: Mapping[str, Said]) -> bool:
     """Whether a file holds some of the sensor's bands, and others that it names as such."""
     return bool(by_band) and all(one.kind not in {Kind.NOTHING, Kind.UNCLEAR} for one in said)
 
@@ -383,34 +237,24 @@ def _in_order(path: str, bands: Sequence[FileBand], sensor: Sensor) -> Decision:
             f'{path} holds {len(numbers)} bands, but sensor {sensor.name!r} has {sensor.in_chans} '
             f'({", ".join(sensor.band_names)}): name the bands that it holds, as in '
             f'{whole}[{",".join(sensor.band_names[:2])}], say which is which, as in '
-            f'{_example(sensor)}, or leave the file out'
+            f'{example(sensor)}, or leave the file out'
         )
     listed = '[' in sensor.name
     evidence = Evidence(
         How.TOLD if listed else How.GUESSED,
         f'in the order of {sensor.name}' if listed else "nothing is said: the sensor's own order",
     )
-    beside = tuple(_label(band) for band in bands if band.number not in numbers)
+    beside = tuple(label(band) for band in bands if band.number not in numbers)
     return Decision(sensor.band_names, tuple(numbers), (evidence,) * len(numbers), beside)
 
 
-def _label(band: FileBand) -> str:
-    text = band.texts[0] if band.texts else band.colour.name
-    return f'{band.number} {text!r}'
-
-
-def _shown(bands: Sequence[FileBand], said: Sequence[_Said] = ()) -> str:
+def _shown(bands: Sequence[FileBand], said: Sequence[Said] = ()) -> str:
     """Bands as a message shows them: what they state, or what the file's name says of them."""
     notes = {one.number: one for one in said if one.kind != Kind.NOTHING}
     shown = []
     for band in bands:
         one = notes.get(band.number)
         named = one is not None and one.evidence.how == How.NAMED
-        text = f'{band.number} {one.evidence.found}' if one and named else _label(band)
+        text = f'{band.number} {one.evidence.found}' if one and named else label(band)
         shown.append(text + (f' ({one.band.name})' if one and one.band else ''))
     return ', '.join(shown)
-
-
-def _example(sensor: Sensor) -> str:
-    bands = ', '.join(f'{name}: {at}' for at, name in enumerate(sensor.band_names[:2], start=1))
-    return f'{{files: …, bands: {{{bands}, …}}}} in place of the files'

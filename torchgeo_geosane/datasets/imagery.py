@@ -26,7 +26,7 @@ from torchgeo_geosane.datasets.label_files import find_labels
 from torchgeo_geosane.datasets.label_polygons import Layer
 from torchgeo_geosane.datasets.legend import IGNORE_INDEX, Legend, Value
 from torchgeo_geosane.datasets.plotting import composite, plot_segmentation
-from torchgeo_geosane.datasets.products import Radar
+from torchgeo_geosane.datasets.product import Radar
 from torchgeo_geosane.datasets.sources import find_sources
 from torchgeo_geosane.datasets.stack import Stack
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from torchgeo_geosane.datasets.products import PRODUCTS, Product
+from torchgeo_geosane.datasets.product import Product
+from torchgeo_geosane.datasets.products import PRODUCTS
 
 Span = tuple[pd.Timestamp, pd.Timestamp]
 

@@ -15,44 +15,14 @@ group                 meaning
 ====================  ==========================================================================
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
+
+from torchgeo_geosane.datasets.product import Product, Radar
 
 SENTINEL1, SENTINEL2 = ('sentinel1',), ('sentinel2',)
 TM, ETM, OLI = ('landsat_tm',), ('landsat_etm',), ('landsat_oli',)
 _LANDSAT = {'LT': TM, 'LE': ETM, 'LC': OLI, 'LO': OLI}
-
-
-Radar = Literal['dB', 'linear', 'amplitude', 'complex']
-"""What radar files hold: dB, power, its square root, or numbers whose squared size it is."""
-
-
-@dataclass(frozen=True)
-class Product:
-    """A kind of name.
-
-    Attributes:
-        title: What has such names.
-        pattern: Pattern of the name; see the module.
-        example: A real name.
-        sensors: How the names of the sensors begin that can read it; none says nothing.
-        times: Format of ``start`` and ``end``, as of ``strptime``; more than one is tried in turn.
-        orders: Bands of its files by their number, where the product's definition says so.
-        scale: Reflectance, kelvin or dB of one digital number, with ``offset``; None is not known.
-        offset: What is added after that.
-        radar: What values are: ``'dB'``, ``'linear'``, ``'amplitude'``, ``'complex'``, or unknown.
-    """
-
-    title: str
-    pattern: str
-    example: str
-    sensors: tuple[str, ...] = ()
-    times: tuple[str, ...] = ('%Y%m%d',)
-    orders: Mapping[int, Sequence[str]] = field(default_factory=dict)
-    scale: float | None = None
-    offset: float = 0.0
-    radar: Radar | None = None
 
 
 _SECOND = '%Y%m%dT%H%M%S'
@@ -354,14 +324,8 @@ PRODUCTS: tuple[Product, ...] = (
     ),
     Product(
         'NLCD',
-        r'nlcd_(?P<start>\d{4})_',
+        r'nlcd_(?:[a-z]+_)?(?P<start>\d{4})_',
         'nlcd_2019_land_cover_l48_20210604',
-        times=('%Y',),
-    ),
-    Product(
-        'NLCD, annual',
-        r'Annual_NLCD_\w+?_(?P<start>\d{4})_',
-        'Annual_NLCD_LndCov_2023_CU_C1V0',
         times=('%Y',),
     ),
     Product(

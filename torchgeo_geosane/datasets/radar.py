@@ -8,8 +8,8 @@ from rasterio.io import DatasetReader
 
 from torchgeo_geosane.datasets.band_statements import FileBand
 from torchgeo_geosane.datasets.evidence import Evidence, How
+from torchgeo_geosane.datasets.product import Radar
 from torchgeo_geosane.datasets.product_names import products_of
-from torchgeo_geosane.datasets.products import Radar
 from torchgeo_geosane.datasets.stac import StacAsset
 from torchgeo_geosane.errors import DataError, did_you_mean
 from torchgeo_geosane.sensors.spelling import words

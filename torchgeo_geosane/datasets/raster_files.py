@@ -18,8 +18,8 @@ from torchgeo_geosane.datasets.georeference import georeference
 from torchgeo_geosane.datasets.grid import Bounds, Grid, Pixels
 from torchgeo_geosane.datasets.no_data import is_masked, nodata_values
 from torchgeo_geosane.datasets.open_files import open_file
+from torchgeo_geosane.datasets.product import Radar
 from torchgeo_geosane.datasets.product_names import Span, stated_time
-from torchgeo_geosane.datasets.products import Radar
 from torchgeo_geosane.datasets.radar import radar_values
 from torchgeo_geosane.datasets.stac import StacAsset
 from torchgeo_geosane.datasets.units import Calibration, calibrations

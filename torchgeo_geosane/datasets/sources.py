@@ -15,7 +15,7 @@ from torchgeo_geosane.datasets.chips import DB, LINEAR
 from torchgeo_geosane.datasets.decoding import data_type, decode, extent
 from torchgeo_geosane.datasets.grid import Grid, Pixels
 from torchgeo_geosane.datasets.open_files import modified
-from torchgeo_geosane.datasets.products import Radar
+from torchgeo_geosane.datasets.product import Radar
 from torchgeo_geosane.datasets.raster_files import RasterFile
 from torchgeo_geosane.datasets.reprojection import around_the_earth
 from torchgeo_geosane.errors import DataError, SensorError, did_you_mean

@@ -181,12 +181,13 @@ def _by_product(
     if found is not None:
         baseline, evidence = found
         return Physical(1e-4, -0.1 if baseline >= _OFFSET_SINCE else 0.0, evidence, 0)
-    blank = 0 if kind.kind == 'u' else None
     for named in names:
         product = named.product
-        if product.scale is not None:
+        # What is delivered states its value for no data; what was converted often does not.
+        as_delivered = file.nodatavals[number - 1] is not None
+        if product.scale is not None and as_delivered:
             evidence = Evidence(How.NAMED, f'{product.title}: scale {product.scale:g}')
-            return Physical(product.scale, product.offset, evidence, blank)
+            return Physical(product.scale, product.offset, evidence)
     return None
 
 
