@@ -74,7 +74,9 @@ def decode(
         DataError: If a file is missing or damaged, or cannot be warped.
     """
     found = decode_values(acquisition, bands, grid, pixels, nodata)
-    image = found.values.astype(data_type(acquisition.holding(bands)), copy=False)
+    image = found.values
+    if image.dtype not in KEPT:
+        image = image.astype(np.float32, copy=False)
     if found.missing is None:
         return image
     return np.where(found.missing, np.float32(np.nan), image.astype(np.float32))
@@ -111,15 +113,16 @@ def decode_values(
     Raises:
         DataError: If a file is missing or damaged, or cannot be warped.
     """
-    files = acquisition.holding(bands)
-    parts = at_once(lambda file: list(_read(file, bands, grid, pixels, nodata, resampling)), files)
+    plans = _plans(acquisition.files, tuple(bands), nodata, grid)
+    parts = at_once(lambda plan: list(_read(plan, grid, pixels, resampling)), plans)
     shape = (len(bands), pixels.height, pixels.width)
     whole = all(any(part.values.shape[1:] == shape[1:] for part in found) for found in parts)
-    image = (np.empty if whole else np.zeros)(shape, np.result_type(*(f.dtype for f in files)))
+    dtype = np.result_type(*(plan.dtype for plan in plans))
+    image = (np.empty if whole else np.zeros)(shape, dtype)
     missing = None if whole else np.ones(shape, bool)
     black = []
-    for file, found in zip(files, parts, strict=True):
-        rows = [row for row, band in enumerate(bands) if band in file.bands]
+    for plan, found in zip(plans, parts, strict=True):
+        rows = list(plan.rows)
         for part in found:
             image[rows, part.rows, part.cols] = part.values
             if missing is None and part.missing is not None:
@@ -128,9 +131,7 @@ def decode_values(
                 missing[rows, part.rows, part.cols] = (
                     False if part.missing is None else part.missing
                 )
-        black += [
-            row for row, value in zip(rows, _nodata(file, bands, nodata), strict=True) if value == 0
-        ]
+        black += [row for row, value in zip(rows, plan.nodata, strict=True) if value == 0]
     nothing = _all_zero(image, black)
     if nothing is not None:
         missing = np.zeros(shape, bool) if missing is None else missing
@@ -147,18 +148,6 @@ def _all_zero(image: NDArray[Any], rows: Sequence[int]) -> Mask | None:
         if not black.any():
             return None
     return black
-
-
-def _wanted(file: RasterFile, bands: Sequence[str]) -> list[int]:
-    """Places of wanted bands among a file's."""
-    return [file.bands.index(band) for band in bands if band in file.bands]
-
-
-def _nodata(file: RasterFile, bands: Sequence[str], nodata: float | None) -> list[float | None]:
-    """Value of each wanted band of a file that means no data: what it states, else what is given."""
-    given = holdable(nodata, file.dtype)
-    stated = [file.nodata[at] for at in _wanted(file, bands)]
-    return [given if value is None else value for value in stated]
 
 
 @dataclass(frozen=True)
@@ -189,58 +178,95 @@ def _along(own: Grid, whole: Pixels, grid: Grid) -> _Along | None:
     return _Along(turn, ~upright @ grid.transform, box)
 
 
-def _read(
-    file: RasterFile,
-    bands: Sequence[str],
-    grid: Grid,
-    pixels: Pixels,
-    nodata: float | None,
-    resampling: Resampling,
-) -> Iterator[_Part]:
+@dataclass(frozen=True)
+class _Plan:
+    """How a file is read onto a grid.
+
+    Attributes:
+        file: The file.
+        rows: Places of its bands in the result.
+        indexes: Their numbers in the file.
+        nodata: The value of each that means no data: what the file states, else what is given.
+        dtype: Type of the file's values.
+        along: How it lies along the grid, or None where it must be warped.
+        around: Once around the Earth along the grid's x, where x runs so.
+    """
+
+    file: RasterFile
+    rows: tuple[int, ...]
+    indexes: tuple[int, ...]
+    nodata: tuple[float | None, ...]
+    dtype: np.dtype[Any]
+    along: _Along | None
+    around: float | None
+
+
+@lru_cache(maxsize=4096)
+def _plans(
+    files: tuple[RasterFile, ...], bands: tuple[str, ...], nodata: float | None, grid: Grid
+) -> list[_Plan]:
+    """How those of some files that hold some bands are read onto a grid."""
+    plans = []
+    for file in files:
+        rows = tuple(row for row, band in enumerate(bands) if band in file.bands)
+        places = [file.bands.index(bands[row]) for row in rows]
+        given = holdable(nodata, file.dtype)
+        stated = [file.nodata[place] for place in places]
+        plan = _Plan(
+            file,
+            rows,
+            tuple(file.indexes[place] for place in places),
+            tuple(given if value is None else value for value in stated),
+            np.dtype(file.dtype),
+            _along(file.grid, file.whole, grid),
+            around_the_earth(grid.crs),
+        )
+        if rows:
+            plans.append(plan)
+    return plans
+
+
+def _read(plan: _Plan, grid: Grid, pixels: Pixels, resampling: Resampling) -> Iterator[_Part]:
     """The parts of a rectangle that a file covers: several where it lies all around the Earth."""
-    indexes = [file.indexes[at] for at in _wanted(file, bands)]
-    values = _nodata(file, bands, nodata)
+    file = plan.file
     try:
-        if _along(file.grid, file.whole, grid) is None:
+        if plan.along is None:
             with open_file(file.path, file.squared) as source:
+                upright = Upright(source, None, file.is_masked)
+                own = file.grid, file.whole
                 found = warping.read_warped(
-                    Upright(source, None, file.is_masked),
-                    (file.grid, file.whole),
-                    indexes,
-                    grid,
-                    pixels,
-                    values,
-                    resampling,
+                    upright, own, plan.indexes, grid, pixels, plan.nodata, resampling
                 )
             if found is not None:
                 yield _Part(slice(None), slice(None), *found)
             return
-        for own in _copies(file, grid, pixels):
-            along = _along(own, file.whole, grid)
-            here = pixels if along is None else along.box.overlap(pixels)
-            if along is None or here.is_empty:
-                continue
-            with open_file(file.path, file.squared) as source:
-                upright = Upright(source, along.turn, file.is_masked)
-                part = read_part(upright, indexes, _axes(along, here), values, resampling)
-            yield _Part(*here.within(pixels), *part)
+        for along in _copies(plan, grid, pixels):
+            here = along.box.overlap(pixels)
+            if not here.is_empty:
+                with open_file(file.path, file.squared) as source:
+                    upright = Upright(source, along.turn, file.is_masked)
+                    axes = _axes(along, here)
+                    part = read_part(upright, plan.indexes, axes, plan.nodata, resampling)
+                yield _Part(*here.within(pixels), *part)
     except RasterioError as error:
         raise DataError(f'cannot decode {file.path} ({error}): restore the file') from error
     except ProjError as error:
         raise cannot_warp(file.path, error) from error
 
 
-def _copies(file: RasterFile, grid: Grid, pixels: Pixels) -> list[Grid]:
-    """A file's own grid and, where x runs around the Earth, those one turn to either side of it."""
-    around = around_the_earth(grid.crs)
-    if around is None:
-        return [file.grid]
+def _copies(plan: _Plan, grid: Grid, pixels: Pixels) -> list[_Along]:
+    """How a file lies along a grid; where x runs around the Earth, also one turn to either side."""
+    assert plan.along is not None
+    if plan.around is None:
+        return [plan.along]
+    file, found = plan.file, []
     middle = grid.outline(pixels).centroid.x - sum(file.bounds[::2]) / 2
-    turns = rounded(middle / around)
-    return [
-        Grid(file.crs, Affine.translation(turn * around, 0) @ file.transform) if turn else file.grid
-        for turn in (turns - 1, turns, turns + 1)
-    ]
+    turns = rounded(middle / plan.around)
+    for turn in (turns - 1, turns, turns + 1):
+        place = Affine.translation(turn * plan.around, 0) @ file.transform
+        along = _along(Grid(file.crs, place), file.whole, grid)
+        found += [] if along is None else [along]
+    return found
 
 
 def _axes(along: _Along, here: Pixels) -> tuple[Axis, Axis]:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +66,11 @@ class Grid:
     crs: str
     transform: Affine
 
+    @cached_property
+    def name(self) -> str:
+        """What tells it apart, as text."""
+        return f'{self.crs} {tuple(self.transform)}'
+
     @property
     def xres(self) -> float:
         """Length of a pixel's side along its row."""
@@ -101,9 +106,12 @@ class Grid:
         return Pixels(col, row, end - col, last - row)
 
     def inside(self, bounds: Bounds) -> Pixels:
-        """The rectangle nearest to bounds; of a grid whose rows run from west to east."""
+        """The rectangle nearest to bounds; of a grid whose rows run from west to east, as queries' do."""
         left, bottom, right, top = bounds
-        return self.nearest(Affine(right - left, 0, left, 0, bottom - top, top), 1, 1)
+        place = self.transform
+        col, end = rounded((left - place.c) / place.a), rounded((right - place.c) / place.a)
+        row, last = rounded((top - place.f) / place.e), rounded((bottom - place.f) / place.e)
+        return Pixels(col, row, end - col, last - row)
 
 
 def mapped(place: Affine, cols: Coordinates, rows: Coordinates) -> tuple[Coordinates, Coordinates]:
@@ -136,7 +144,13 @@ def grid_of(crs: str, x: slice, y: slice) -> tuple[Grid, Pixels]:
     left = _phase(x.start - col * xres, xres)
     top = _phase(y.stop + row * yres, yres)
     width, height = round((x.stop - x.start) / xres), round((y.stop - y.start) / yres)
-    return Grid(crs, Affine(xres, 0.0, left, 0.0, -yres, top)), Pixels(col, row, width, height)
+    return _north_up(crs, xres, yres, left, top), Pixels(col, row, width, height)
+
+
+# One object for all chips of a grid: what is known of it is found at once.
+@lru_cache(maxsize=1024)
+def _north_up(crs: str, xres: float, yres: float, left: float, top: float) -> Grid:
+    return Grid(crs, Affine(xres, 0.0, left, 0.0, -yres, top))
 
 
 def _phase(offset: float, res: float) -> float:

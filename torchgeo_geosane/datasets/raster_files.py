@@ -50,7 +50,8 @@ class Told:
     radar: Radar | None = None
 
 
-@dataclass(frozen=True)
+# Files are told apart by what they are, not by what they hold: that is quick to look up.
+@dataclass(frozen=True, eq=False)
 class RasterFile:
     """A file and what its header says.
 

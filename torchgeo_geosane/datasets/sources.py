@@ -22,6 +22,9 @@ from torchgeo_geosane.errors import DataError, SensorError, did_you_mean
 from torchgeo_geosane.sensors import Sensor, get_sensor
 from torchgeo_geosane.sensors.base import plain_name
 
+# Of decoded blocks: another number wherever the same files are read as other pixels.
+_FORMAT = 2
+
 
 @dataclass(frozen=True)
 class Source:
@@ -86,7 +89,7 @@ class Source:
             return np.full((len(self.bands), pixels.height, pixels.width), np.nan, np.float32)
         stamps = [(file.path, modified(file.path)) for file in acquisition.holding(self.bands)]
         image = cache.read(
-            f'{stamps} {self.bands} {self.nodata} {grid}{_values(acquisition, self.bands)}',
+            f'{_FORMAT} {stamps} {self.bands} {self.nodata} {grid.name}{_values(acquisition, self.bands)}',
             here,
             whole,
             partial(self._decode, acquisition, grid),
