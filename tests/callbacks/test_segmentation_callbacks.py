@@ -89,7 +89,8 @@ def test_bands_without_colour_warn_instead_of_failing(tmp_path: Path) -> None:
 
 
 def test_a_failing_run_leaves_no_hook(tmp_path: Path) -> None:
-    model = task(in_channels=4)
+    model = task()
+    model.model = task(in_channels=4).model
     with pytest.raises(RuntimeError):
         trainer(tmp_path).fit(model, datamodule=datamodule())
     assert not model._forward_hooks

@@ -10,7 +10,14 @@ from torch import Tensor
 
 from torchgeo_geosane.datamodules.images import ImageDataModule
 from torchgeo_geosane.datamodules.samples import Resize
-from torchgeo_geosane.datasets.chips import FILL, ChipDataset, ClassificationChips
+from torchgeo_geosane.datamodules.task_check import Facts
+from torchgeo_geosane.datasets.chips import (
+    FILL,
+    ChipDataset,
+    ClassificationChips,
+    SegmentationChips,
+)
+from torchgeo_geosane.datasets.legend import IGNORE_INDEX
 
 
 class ChipDataModule(ImageDataModule):
@@ -62,6 +69,7 @@ class ChipDataModule(ImageDataModule):
             root=root,
             **options,
         )
+        self._kind = dataset_class
         self.kwargs['bands'] = self.bands
         self.skip_empty = skip_empty
 
@@ -70,6 +78,10 @@ class ChipDataModule(ImageDataModule):
         """What each band holds after normalisation where there is no data, [bands]."""
         filled = torch.tensor([FILL.get(unit, 0.0) for unit in self._units])
         return self.aug({'image': filled.reshape(1, -1, 1, 1)})['image'].flatten()
+
+    def _facts(self) -> Facts:
+        ignored = IGNORE_INDEX if issubclass(self._kind, SegmentationChips) else None
+        return Facts(self.bands, self._kind.classes, ignored)
 
     def _undo(self, data: ChipDataset) -> None:
         data.transforms, data.nodata = None, 'nan'

@@ -17,6 +17,7 @@ from torchgeo_geosane.datamodules.measuring import measured
 from torchgeo_geosane.datamodules.parts import By, Part, divide, other_way
 from torchgeo_geosane.datamodules.pipelines import BandScale, augmentation, flips, normalisation
 from torchgeo_geosane.datamodules.squares import few_labels
+from torchgeo_geosane.datamodules.task_check import Facts, check_task
 from torchgeo_geosane.datamodules.training_chips import TrainingChips
 from torchgeo_geosane.datamodules.windows import Place, RandomWindows, grid_windows, places
 from torchgeo_geosane.datasets import Imagery
@@ -136,11 +137,17 @@ class ImageryDataModule(GeoDataModule):
                 part.
 
         Raises:
-            DataError: If files are missing, damaged or contradict each other, a part is empty, or
-                a band's statistics are not known.
+            DataError: If files are missing, damaged or contradict each other, a part is empty, a
+                band's statistics are not known, or the task does not fit the data.
         """
-        if not self._parts:
+        if self._parts:
+            check_task(self, self._facts)
+        else:
             data = Imagery(**self.kwargs)
+            # Transforms may add channels, indices say.
+            bands = None if self.kwargs.get('transforms') else data.bands
+            self._facts = Facts(bands, data.classes, data.ignore_index)
+            check_task(self, self._facts)
             self._parts = divide(data, self.split, self.gap)
             scales = self._scales(data)
             self.mean = torch.tensor([scale.mean for scale in scales])

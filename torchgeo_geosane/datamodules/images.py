@@ -22,6 +22,7 @@ from torchgeo_geosane.datamodules.pipelines import (
     normalisation,
 )
 from torchgeo_geosane.datamodules.statistics import band_statistics
+from torchgeo_geosane.datamodules.task_check import Facts, check_task
 from torchgeo_geosane.datasets.chips import checked_bands, drawn_part
 from torchgeo_geosane.errors import DataError
 
@@ -94,9 +95,10 @@ class ImageDataModule(NonGeoDataModule):
 
         Raises:
             DatasetNotFoundError: If the data set is not found.
-            DataError: If files are missing, damaged or contradict each other, or if there are
-                fewer images to train on than a batch has.
+            DataError: If files are missing, damaged or contradict each other, there are fewer
+                images to train on than a batch has, or the task does not fit the data.
         """
+        check_task(self, self._facts())
         if stage == 'fit':
             self.train_dataset = self._training()
         if stage in {'fit', 'validate'}:
@@ -139,6 +141,10 @@ class ImageDataModule(NonGeoDataModule):
             collate_fn=self.collate_fn,
             **reading_ahead(self.num_workers),
         )
+
+    def _facts(self) -> Facts:
+        """What is compared with the task."""
+        return Facts(self.bands)
 
     def _training(self) -> Subset[dict[str, Tensor]]:
         data, indices = self._part('train')

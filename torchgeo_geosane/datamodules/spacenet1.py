@@ -8,6 +8,7 @@ from torchgeo.datasets import SpaceNet1
 
 from torchgeo_geosane.datamodules.pipelines import BandScale, sensor_scales
 from torchgeo_geosane.datamodules.samples import Pad
+from torchgeo_geosane.datamodules.task_check import Facts
 from torchgeo_geosane.datamodules.torchgeo import TorchGeoSetDataModule
 from torchgeo_geosane.datasets import IGNORE_INDEX
 
@@ -75,6 +76,9 @@ class GeoSANESpaceNet1DataModule(TorchGeoSetDataModule):
             download=download,
             checksum=checksum,
         )
+
+    def _facts(self) -> Facts:
+        return Facts(self.bands, ('other', 'building'), IGNORE_INDEX)
 
     def _name(self, data: SpaceNet1, index: int) -> str:
         return Path(data.images[index]).name
