@@ -90,7 +90,7 @@ def test_a_field_that_holds_what_it_may_not(
 
 def test_a_manifest_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / 'manifest.jsonl').write_bytes(b'\xff\xfe\x00')
-    with pytest.raises(CollectionError, match=r'manifest\.jsonl cannot be read'):
+    with pytest.raises(CollectionError, match=r"manifest\.jsonl' cannot be read"):
         read_manifest(tmp_path / 'manifest.jsonl')
 
 

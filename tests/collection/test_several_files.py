@@ -121,7 +121,7 @@ def spoil(index: Path, kind: str) -> None:
         ('no name', "names what is no file with weights: ''"),
         ('no disk knows it', "names what is no file with weights: 'a\\x00.safetensors'"),
         ('no index', 'is not an index of weights files'),
-        ('without end', 'is not an index of weights files: RecursionError'),
+        ('without end', 'is not an index of weights files'),
     ],
 )
 def test_a_bad_index_is_listed(tmp_path: Path, kind: str, reason: str) -> None:

@@ -16,6 +16,7 @@ from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.errors import FoundryError
 from torchgeo_geosane.foundry.foundry import Foundry
+from torchgeo_geosane.foundry.stored import StoredTensor, contiguous_strides
 
 VARIANTS: list[dict[str, Any]] = [
     {},
@@ -156,7 +157,7 @@ def test_params_that_contradict(
 @pytest.mark.parametrize('text', ['', '[1, 2]', 'null', '{"ae:nhead": '])
 def test_params_that_are_no_object(text: str, golden_copy: Path) -> None:
     (golden_copy / 'params.json').write_text(text)
-    with pytest.raises(FoundryError, match=r'params\.json is not a readable JSON object'):
+    with pytest.raises(FoundryError, match=r'params\.json.* is not (a )?readable JSON'):
         Foundry.load(str(golden_copy))
 
 
@@ -296,7 +297,6 @@ def test_absurd_configurations(changes: dict[str, Any], make_model: MakeModel) -
 
 
 def test_more_than_the_memory_is_refused_before_it_is_read() -> None:
-    """Tensors on the meta device have no values: an attempt to read them would fail otherwise."""
     shapes = {name: tuple(t.shape) for name, t in _meta(latent_dim=2**30, d_model=2**17).items()}
     with pytest.raises(FoundryError, match=r'needs .* GB, this machine has .* GB'):
         checkpoint.build(_claim(shapes))
@@ -308,9 +308,21 @@ def _meta(**changes: int) -> dict[str, Tensor]:
         return WeightAutoencoder(config).state_dict()
 
 
+class Nowhere:
+    """A storage from which nothing must be read."""
+
+    nbytes = 2**60
+
+    def read_into(self, start: int, buffer: memoryview) -> None:
+        pytest.fail('it was read')
+
+
 def _claim(shapes: dict[str, tuple[int, ...]]) -> checkpoint.Checkpoint:
-    """A checkpoint whose tensors exist on the meta device alone."""
-    tensors = {name: torch.empty(shape, device='meta') for name, shape in shapes.items()}
+    """A checkpoint whose tensors are only described."""
+    tensors = {
+        name: StoredTensor(Nowhere(), torch.float32, shape, contiguous_strides(shape))
+        for name, shape in shapes.items()
+    }
     config = FoundryConfig(d_model=2**17, latent_dim=2**30, nhead=2, num_layers=1, projection_dim=0)
     return checkpoint.Checkpoint(config, tensors, {})
 
@@ -318,6 +330,7 @@ def _claim(shapes: dict[str, tuple[int, ...]]) -> checkpoint.Checkpoint:
 _PEAK = """
 import resource, sys
 from torchgeo_geosane.foundry.foundry import Foundry
+from torchgeo_geosane.foundry.stored import StoredTensor, contiguous_strides
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 before = peak()
 Foundry.load(sys.argv[1])

@@ -81,7 +81,7 @@ def test_no_safetensors_file(tmp_path: Path) -> None:
     (tmp_path / 'model.safetensors').write_bytes(b'no header')
     with pytest.raises(TokenError, match='not a readable safetensors file'):
         SafetensorsSource(tmp_path / 'model.safetensors')
-    with pytest.raises(TokenError, match='not a readable safetensors file'):
+    with pytest.raises(TokenError, match='there is no such file'):
         SafetensorsSource(tmp_path / 'missing.safetensors')
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from torchgeo_geosane.alignment.groups import Axis, Groups, Places
-from torchgeo_geosane.foundry.source import TensorSource, as_matrix
+from torchgeo_geosane.foundry.source import TensorSource
+from torchgeo_geosane.foundry.stored import as_matrix
 
 # An odd number: the seeds of the groups of a model differ.
 _STRIDE = 2_654_435_761

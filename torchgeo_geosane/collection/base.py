@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NoReturn, Protocol
 
-from torchgeo_geosane.errors import GeoSANEError, TokenError
+from torchgeo_geosane.errors import GeoSANEError
+from torchgeo_geosane.foundry.files import printable, telling
 from torchgeo_geosane.foundry.source import TensorSource
 from torchgeo_geosane.prompts.shards import hash_files
 from torchgeo_geosane.prompts.weights_file import open_file
@@ -57,10 +58,8 @@ class TrainedModel:
             CollectionError: If it cannot be had or read, or has another ``sha256``.
         """
         path = self.fetch()
-        try:
+        with telling(CollectionError, f'{self.name!r} cannot be read'):
             found = hash_files(path)
-        except (OSError, TokenError) as error:
-            raise CollectionError(f'{self.name!r} cannot be read: {error}') from error
         if self.sha256 not in (None, found):
             raise CollectionError(
                 f'{path} is not the file that the collection names: its sha256 is {found}, '
@@ -98,10 +97,8 @@ def open_weights(path: Path) -> TensorSource:
     Raises:
         CollectionError: If the file is missing, empty or damaged, or holds more than tensors.
     """
-    try:
+    with telling(CollectionError, f'{printable(path)} cannot be read'):
         return open_file(path)
-    except TokenError as error:
-        raise CollectionError(str(error)) from error
 
 
 def unavailable(name: str, package: str, reason: str, licence: str | None = None) -> TrainedModel:

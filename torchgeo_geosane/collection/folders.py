@@ -1,6 +1,7 @@
 """Models that lie in a folder of one's own."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from torchgeo_geosane.collection.base import CollectionError, Modality, TrainedModel
 from torchgeo_geosane.collection.formats import all_weights_files, is_shard, shards_of
 from torchgeo_geosane.collection.modality import guess_modality
+from torchgeo_geosane.foundry.files import printable, telling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +39,13 @@ class FolderSource:
         Raises:
             CollectionError: If there is no such folder.
         """
-        folder = self.path.expanduser().resolve()
-        if not folder.is_dir():
-            raise CollectionError(f'there is no folder {str(folder)!r} to collect models from')
-        files = [path for path in folder.rglob('*') if path.is_file()]
-        names = {path.relative_to(folder).as_posix(): path for path in files}
+        with telling(CollectionError, f'the folder {printable(self.path)} cannot be read'):
+            folder = self.path.expanduser().resolve()
+            if not folder.is_dir():
+                raise CollectionError(f'there is no folder {str(folder)!r} to collect models from')
+            os.scandir(folder).close()  # `rglob` says nothing where it may not look.
+            files = [path for path in folder.rglob('*') if path.is_file()]
+            names = {path.relative_to(folder).as_posix(): path for path in files}
         for file in all_weights_files(names):
             yield TrainedModel(
                 name=f'{self.name}/{folder.name}/{file}',
@@ -52,9 +56,16 @@ class FolderSource:
                 modality=self.modality or guess_modality(f'{folder.name}/{file}'),
                 task=self.task,
                 licence=self.licence,
-                size=sum(names[part].stat().st_size for part in (file, *shards_of(file, names))),
+                size=_size(names[part] for part in (file, *shards_of(file, names))),
                 fetch=partial(fetch, str(folder), '', file),
             )
+
+
+def _size(files: Iterable[Path]) -> int | None:
+    try:
+        return sum(file.stat().st_size for file in files)
+    except OSError:
+        return None  # It has just been deleted: it says so when it is read.
 
 
 def fetch(package: str, version: str, file: str) -> Path:

@@ -17,12 +17,20 @@ from torchgeo_geosane.collection.contents import (
     read_contents,
     weight_shapes,
 )
-from torchgeo_geosane.collection.hub import DiskFullError, UnreachableError
-from torchgeo_geosane.collection.manifest import ManifestEntry, read_manifest, write_manifest
+from torchgeo_geosane.collection.hub import DiskFullError
+from torchgeo_geosane.collection.manifest import (
+    BadLine,
+    ManifestEntry,
+    read_lines,
+    write_manifest,
+)
 from torchgeo_geosane.collection.rules import Rules
 from torchgeo_geosane.collection.sources import Sources
 from torchgeo_geosane.errors import GeoSANEError
+from torchgeo_geosane.foundry.files import telling
 from torchgeo_geosane.foundry.layout import Layout, Tokenisation
+from torchgeo_geosane.foundry.pickles import check_sums
+from torchgeo_geosane.prompts.shards import files_of
 
 T = TypeVar('T')
 
@@ -74,7 +82,7 @@ def gather(
             'a collection is put together from sources, or had again from a manifest: give one'
         )
     gatherer = _Gatherer(rules or Rules(), tokens or TokenCount())
-    before = read_manifest(manifest) if manifest else []
+    before = list(read_lines(manifest)) if manifest else []
     if sources is None:
         entries = [gatherer.again(entry) for entry in _watched(before, progress)]
     else:
@@ -82,7 +90,7 @@ def gather(
     with replacing(Path(output)) as provisional:
         write_manifest(provisional, entries)
     lost = {entry.name for entry in entries if entry.skipped}
-    lost -= {entry.name for entry in before if entry.skipped}
+    lost -= {e.name for e in before if isinstance(e, ManifestEntry) and e.skipped}
     if manifest and lost:
         raise CollectionError(
             f'{len(lost)} of the models of {manifest} cannot be had as they were, among them '
@@ -111,11 +119,16 @@ class _Gatherer:
 
         return _entry_or_reason(model, examine)
 
-    def again(self, entry: ManifestEntry) -> ManifestEntry:
+    def again(self, entry: ManifestEntry | BadLine) -> ManifestEntry:
         """The entry of a model that a manifest names; skipped where it is not the same any more."""
+        if isinstance(entry, BadLine):
+            return entry.skipped()
         if entry.skipped:
             return entry
-        model = restore(entry)
+        try:
+            model = restore(entry)
+        except CollectionError as error:  # Its source is not known here.
+            return dataclasses.replace(entry, split='skipped', skipped=str(error))
 
         def examine() -> ManifestEntry:
             found, _ = self._read(model)
@@ -128,6 +141,9 @@ class _Gatherer:
     def _read(self, model: TrainedModel) -> tuple[ManifestEntry, Contents]:
         self._rules.check_file(model.fetch())
         path, sha256 = model.locate()
+        if model.sha256 is None:  # Seen for the first time: nothing else tells damage.
+            for file in files_of(path):
+                check_sums(file)
         source = open_weights(path)
         self._rules.check_shapes(path, source)
         shapes = weight_shapes(source)
@@ -139,10 +155,11 @@ class _Gatherer:
 
 def _entry_or_reason(model: TrainedModel, examine: Callable[[], ManifestEntry]) -> ManifestEntry:
     try:
-        return examine()
-    except (DiskFullError, UnreachableError):  # The next model would fare no better.
+        with telling(CollectionError, 'it cannot be read'):
+            return examine()
+    except DiskFullError:  # The next model would fare no better.
         raise
-    except (GeoSANEError, OSError) as error:
+    except GeoSANEError as error:
         return ManifestEntry.skip(model, str(error))
 
 

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 T = TypeVar('T')
 
 _TIMEOUT_SECONDS = 30
+# After so many questions in a row without any answer the Hub is taken to be away.
+_SILENCES = 3
 
 
 class UnreachableError(CollectionError):
-    """The Hub does not answer at all, so that asking on is of no use."""
+    """The Hub does not answer at all, so that asking it on is of no use."""
 
 
 class DiskFullError(CollectionError):
@@ -109,6 +111,7 @@ class Hub:
         self._api = HfApi()
         self._pause = pause
         self._described: dict[tuple[str, str | None], Repository] = {}
+        self._silent = 0
 
     def search(self, words: str, limit: int) -> list[str]:
         """Names of the repositories of models that are most often downloaded of those found.
@@ -117,11 +120,13 @@ class Hub:
             words: What to look for.
             limit: The most names to give.
         """
-        found = self._ask(
-            lambda: list(self._api.list_models(search=words, sort='downloads', limit=limit)),
+        return self._ask(
+            lambda: [
+                info.id
+                for info in self._api.list_models(search=words, sort='downloads', limit=limit)
+            ],
             f'for {words!r}',
         )
-        return [info.id for info in found]
 
     def describe(self, name: str, revision: str | None = None) -> Repository:
         """What the Hub says of a repository, asked once.
@@ -130,13 +135,14 @@ class Hub:
             CollectionError: If it has vanished, or is not for everybody.
         """
         if (name, revision) not in self._described:
-            info = self._ask(
-                lambda: self._api.model_info(
-                    name, revision=revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
+            self._described[name, revision] = self._ask(
+                lambda: _repository(
+                    self._api.model_info(
+                        name, revision=revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
+                    )
                 ),
                 f'about {name!r}',
             )
-            self._described[name, revision] = _repository(info)
         return self._described[name, revision]
 
     def _ask(self, question: Callable[[], T], what: str) -> T:
@@ -144,11 +150,16 @@ class Hub:
 
         time.sleep(self._pause)
         try:
-            return question()
-        except HfHubHTTPError as error:
+            answer = question()
+        except Exception as error:  # The Hub's client and its HTTP client have errors of their own.
+            # What is said is wrong or a refusal (a page to log in, say), but something answers.
+            answered = isinstance(error, HfHubHTTPError | ValueError | TypeError | LookupError)
+            self._silent = 0 if answered else self._silent + 1
+            if self._silent >= _SILENCES:
+                raise _unreachable(what, error) from error
             raise CollectionError(f'the Hub, asked {what}, says: {_first_line(error)}') from error
-        except Exception as error:  # The HTTP client has errors of its own.
-            raise _unreachable(what, error) from error
+        self._silent = 0
+        return answer
 
 
 def fetch(repository: str, revision: str, file: str) -> Path:

@@ -3,15 +3,18 @@
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from torchgeo_geosane.collection.base import CollectionError, Modality, TrainedModel
+from torchgeo_geosane.foundry.files import printable, read_text, telling
 from torchgeo_geosane.foundry.layout import Layout
 
 Shapes = Mapping[str, tuple[int, ...]]
+# A line has some 400 bytes: this is a collection of half a million models.
+_MOST_BYTES = 2**28
 Split = Literal['trained', 'held_out', 'skipped']
 
 
@@ -79,6 +82,29 @@ _STATED = (
 )
 
 
+@dataclass(frozen=True)
+class BadLine:
+    """A line that is no entry: a name for it, and the reason."""
+
+    name: str
+    reason: str
+
+    def skipped(self) -> ManifestEntry:
+        """The entry that says so in another manifest."""
+        return ManifestEntry(
+            name=self.name,
+            split='skipped',
+            package='',
+            version='',
+            file='',
+            parameters=0,
+            tokens=0,
+            modality='general',
+            task='unknown',
+            skipped=self.reason,
+        )
+
+
 def write_manifest(path: str | Path, entries: Iterable[ManifestEntry]) -> None:
     """Write entries as JSON lines, without what is not known of them."""
     lines = [
@@ -95,19 +121,44 @@ def read_manifest(path: str | Path) -> list[ManifestEntry]:
         CollectionError: If the file is missing or no text, or a line is not an entry; the line is
             named.
     """
-    try:
-        lines = Path(path).read_text(encoding='utf-8').splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CollectionError(f'the manifest {path} cannot be read: {error}') from error
-    entries = []
+    entries = list(read_lines(path))
+    for entry in entries:
+        if isinstance(entry, BadLine):
+            raise CollectionError(entry.reason)
+    return [entry for entry in entries if isinstance(entry, ManifestEntry)]
+
+
+def read_lines(path: str | Path) -> Iterator[ManifestEntry | BadLine]:
+    """Read a manifest line by line; one that is not an entry does not keep the others from being read.
+
+    Raises:
+        CollectionError: If the file is missing or no text.
+    """
+    with telling(CollectionError, f'the manifest {printable(path)} cannot be read'):
+        lines = read_text(path, _MOST_BYTES).splitlines()
     for number, line in enumerate(lines, start=1):
+        where = f'{printable(path)}, line {number} is not a manifest entry'
         try:
-            entries.append(_checked(ManifestEntry(**json.loads(line))))
-        except (ValueError, TypeError) as error:
-            raise CollectionError(
-                f'{path}, line {number} is not a manifest entry: {error}'
-            ) from error
-    return entries
+            with telling(CollectionError, where):
+                yield _entry(json.loads(line))
+        except CollectionError as error:
+            yield BadLine(f'line {number} of {Path(path).name}', str(error))
+
+
+def _entry(values: Any) -> ManifestEntry:
+    """The entry that a line describes.
+
+    Raises:
+        ValueError: If it describes none; the field is named.
+    """
+    if not isinstance(values, dict):
+        raise ValueError('it is no object')
+    for field in dataclasses.fields(ManifestEntry):
+        if field.name not in values and field.default is dataclasses.MISSING:
+            raise ValueError(f'it lacks {field.name!r}')
+    for name in values.keys() - {field.name for field in dataclasses.fields(ManifestEntry)}:
+        raise ValueError(f'it has an unknown field {name!r}')
+    return _checked(ManifestEntry(**values))
 
 
 def _checked(entry: ManifestEntry) -> ManifestEntry:
@@ -121,8 +172,10 @@ def _checked(entry: ManifestEntry) -> ManifestEntry:
         choices = get_args(kind) if get_origin(kind) is Literal else ()
         if choices and value not in choices:
             raise ValueError(f'{name} is {value!r}, not one of {", ".join(map(repr, choices))}')
-        if not choices and not isinstance(value, kind):
+        if not choices and (not isinstance(value, kind) or isinstance(value, bool)):
             raise ValueError(f'{name} is {value!r}, which is of another type')
+    if entry.parameters < 0 or entry.tokens < 0:
+        raise ValueError('it has fewer than no parameters or tokens')
     if (entry.split == 'skipped') != (entry.skipped is not None):
         raise ValueError("the split is 'skipped' where 'skipped' says why, and only there")
     return entry

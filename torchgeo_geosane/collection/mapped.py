@@ -1,20 +1,21 @@
 """Weights that can be read a few rows at a time, whatever format they came in.
 
-Safetensors and the files that torch has written since 1.6 are mapped where they lie. Other formats
-(ONNX, older torch files) can only be read whole: of these a safetensors copy is kept in the cache.
+Safetensors and torch files are read where they lie. Other formats (ONNX, compressed torch files) can
+only be read whole: of these a safetensors copy is kept in the cache.
 """
 
 import json
-import zipfile
 from pathlib import Path
 
 import safetensors.torch
 
 from torchgeo_geosane import cache
 from torchgeo_geosane.atomic import replacing
-from torchgeo_geosane.collection.base import open_weights
+from torchgeo_geosane.collection.base import CollectionError, open_weights
+from torchgeo_geosane.foundry.files import printable, telling
 from torchgeo_geosane.foundry.source import RenamedSource, SafetensorsSource, TensorSource
 from torchgeo_geosane.prompts.shards import files_of
+from torchgeo_geosane.prompts.weights_file import can_be_mapped
 
 _FOLDER = 'collection'
 _ORDER = 'order'
@@ -31,8 +32,9 @@ def map_weights(path: Path, sha256: str) -> Path:
         CollectionError: If the file cannot be read.
         CacheError: If the copy cannot be written; nothing is left of it.
     """
-    if all(map(_can_be_mapped, files_of(path))):
-        return path
+    with telling(CollectionError, f'{printable(path)} cannot be read'):
+        if all(map(can_be_mapped, files_of(path))):
+            return path
     copy = cache.directory() / _FOLDER / f'{sha256}.safetensors'
     if not copy.exists():
         source = open_weights(path)
@@ -54,9 +56,3 @@ def open_mapped(path: Path) -> TensorSource:
     if isinstance(source, SafetensorsSource) and _ORDER in source.metadata:
         return RenamedSource(source, {name: name for name in json.loads(source.metadata[_ORDER])})
     return source
-
-
-def _can_be_mapped(path: Path) -> bool:
-    return path.suffix in ('.safetensors', '.json') or (
-        path.suffix != '.onnx' and zipfile.is_zipfile(path)
-    )

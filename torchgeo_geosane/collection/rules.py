@@ -7,6 +7,7 @@ from pathlib import Path
 from torchgeo_geosane.collection.base import CollectionError, TrainedModel
 from torchgeo_geosane.collection.contents import floating_shapes
 from torchgeo_geosane.collection.licences import UnknownLicences, refusal
+from torchgeo_geosane.foundry.files import check_plain, telling
 from torchgeo_geosane.foundry.source import TensorSource
 from torchgeo_geosane.prompts.shards import files_of
 
@@ -43,10 +44,8 @@ class Rules:
 
     def check_file(self, path: Path) -> None:
         """Look at a file before it is opened."""
-        try:
+        with telling(CollectionError, 'its file cannot be read'):
             self._check_size(_size(path))
-        except OSError as error:
-            raise CollectionError(f'its file cannot be read: {error}') from error
 
     def check_shapes(self, path: Path, source: TensorSource) -> None:
         """Look at a model before its tensors are read."""
@@ -77,4 +76,4 @@ class Rules:
 
 
 def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in files_of(path))
+    return sum(check_plain(file).st_size for file in files_of(path))

@@ -47,9 +47,14 @@ class HubSearch:
             UnreachableError: If the Hub does not answer.
         """
         hub = Hub(self.pause)
-        found = dict.fromkeys(
-            repository for words in self.search for repository in hub.search(words, self.limit)
-        )
+        found: dict[str, None] = {}
+        for words in self.search:
+            try:
+                found |= dict.fromkeys(hub.search(words, self.limit))
+            except UnreachableError:
+                raise
+            except CollectionError as error:
+                yield unavailable(f'{self.name}/search for {words}', 'huggingface', str(error))
         for repository in found:
             yield from self._models(hub, repository)
 

@@ -2,32 +2,42 @@
 
 The official layout is a folder with ``params.json`` (one flat object, keys such as
 ``"ae:d_model"``) and, somewhere below it, ``state.pt`` (``{"model": …, "optimizer": …}``) or a
-safetensors file. Untrusted files stay data: pickles are read with ``weights_only=True`` and
-memory-mapped, so an optimizer state of many gigabytes never enters memory.
+safetensors file. Untrusted files stay data: of a pickle only the places of its tensors are read, so
+that an optimizer state of many gigabytes never enters memory.
 """
 
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from torchgeo_geosane.foundry.autoencoder import SinusoidalPositions, WeightAutoencoder
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.errors import FoundryError, TokenError
+from torchgeo_geosane.foundry.files import (
+    PlainFile,
+    open_plain,
+    printable,
+    read_json,
+    telling,
+)
 from torchgeo_geosane.foundry.infer import config_from_params, infer_sizes, params_from_config
 from torchgeo_geosane.foundry.pickles import read_pickle
+from torchgeo_geosane.foundry.safetensors_file import looks_like_safetensors, read_header
 from torchgeo_geosane.foundry.safetensors_writer import write_safetensors
 from torchgeo_geosane.foundry.source import all_finite
+from torchgeo_geosane.foundry.stored import StoredTensor, Unreadable
 from torchgeo_geosane.foundry.surroundings import isolated
 
 FORMAT = 'torchgeo-geosane foundry 1'
+_FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _COMPILED_PREFIX = '_orig_mod.'
 # A buffer that can be computed, and that some official checkpoints leave out.
 _DIV_TERM = 'pe.div_term'
@@ -39,12 +49,12 @@ class Checkpoint:
 
     Attributes:
         config: Sizes and variants.
-        tensors: The autoencoder's state dict, lazily read or memory-mapped.
+        tensors: The autoencoder's state dict, not read yet.
         info: What else the file says about itself (licence, training, reconstruction errors).
     """
 
     config: FoundryConfig
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, StoredTensor]
     info: Mapping[str, str]
 
 
@@ -54,19 +64,32 @@ def find_weights(path: Path) -> Path:
     Raises:
         FoundryError: If there is none.
     """
-    if path.is_file():
-        return path
-    if not path.is_dir():
-        raise FoundryError(f'no foundry at {path}: neither a file nor a folder')
-    found: list[Path] = []
-    for pattern in ('model.safetensors', 'state.pt', '*.safetensors'):
-        found = found or sorted(path.rglob(pattern))
+    where = printable(path)
+    with telling(FoundryError, f'no foundry at {where}'):
+        mode = path.stat().st_mode
+        if not stat.S_ISDIR(mode):
+            PlainFile(path)
+            return path
+        found: list[Path] = []
+        for pattern in ('model.safetensors', 'state.pt', '*.safetensors'):
+            found = found or sorted(file for file in path.rglob(pattern) if file.is_file())
     if not found:
         raise FoundryError(
-            f"no foundry in the folder {path}: expected 'state.pt' or a '.safetensors' file "
+            f"no foundry in the folder {where}: expected 'state.pt' or a '.safetensors' file "
             "below it, beside 'params.json'"
         )
     return found[-1]
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of a foundry: its weights, and its parameters where there are any.
+
+    Raises:
+        FoundryError: As :func:`find_weights`.
+    """
+    weights = find_weights(path)
+    params = _params_file(path if path.is_dir() else path.parent, weights)
+    return [weights, *([params] if params else [])]
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -81,24 +104,27 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     weights = find_weights(path)
-    tensors, metadata = (
-        _read_safetensors(weights) if weights.suffix == '.safetensors' else _read_pickle(weights)
-    )
-    if metadata.get('format') == FORMAT:
-        config = FoundryConfig.from_json(metadata.get('config', ''))
-        info = {key: value for key, value in metadata.items() if key not in {'format', 'config'}}
-        infer_sizes(tensors).check(config, source=weights)
-        return Checkpoint(config, tensors, info)
-    params = _read_params(path if path.is_dir() else path.parent, weights)
-    return Checkpoint(config_from_params(params, infer_sizes(tensors), source=weights), tensors, {})
+    with telling(FoundryError, f'the foundry {printable(path)} cannot be read'):
+        file = PlainFile(weights)
+        safe = looks_like_safetensors(file.read(0, 9), file.size)
+        safe = safe or weights.suffix == '.safetensors'  # A damaged one.
+        tensors, metadata = read_header(weights) if safe else (_read_pickle(weights), {})
+        tensors = {name.removeprefix(_COMPILED_PREFIX): t for name, t in tensors.items()}
+        if metadata.get('format') == FORMAT:
+            config = FoundryConfig.from_json(metadata.get('config', ''))
+            info = {k: v for k, v in metadata.items() if k not in {'format', 'config'}}
+            infer_sizes(tensors).check(config, source=weights)
+            return Checkpoint(config, tensors, info)
+        params = _read_params(path if path.is_dir() else path.parent, weights)
+        sizes = infer_sizes(tensors)
+        return Checkpoint(config_from_params(params, sizes, source=weights), tensors, {})
 
 
 def read_metadata(path: Path) -> Mapping[str, str]:
     """What a safetensors file says about itself, without its tensors; nothing where it is none."""
     try:
-        with safe_open(str(path), framework='pt') as file:
-            return file.metadata() or {}
-    except (SafetensorError, OSError):
+        return read_header(path)[1]
+    except TokenError:
         return {}
 
 
@@ -115,7 +141,8 @@ def build(checkpoint: Checkpoint) -> WeightAutoencoder:
     wanted = model.state_dict()
     _check_tensors(wanted, checkpoint.tensors)
     _check_memory(4 * sum(tensor.numel() for tensor in wanted.values()))
-    state = {name: tensor.to(torch.float32) for name, tensor in checkpoint.tensors.items()}
+    with telling(FoundryError, 'the foundry cannot be read'):
+        state = {n: t.read(n).to(torch.float32) for n, t in checkpoint.tensors.items()}
     for name, tensor in state.items():
         if not all_finite(tensor):
             raise FoundryError(f'the foundry is damaged: {name!r} holds NaN or infinite values')
@@ -167,47 +194,35 @@ def save_official(folder: str | Path, model: WeightAutoencoder) -> None:
 
 
 def fingerprint(path: str | Path) -> str:
-    """sha256 of the weights and parameters of the foundry at ``path``, in hexadecimal."""
+    """sha256 of the weights and parameters of the foundry at ``path``, in hexadecimal.
+
+    Raises:
+        FoundryError: If it cannot be read.
+    """
     path = Path(path)
-    weights = find_weights(path)
     digest = hashlib.sha256()
-    params = _params_file(path if path.is_dir() else path.parent, weights)
-    for file in [weights, *([params] if params else [])]:
-        with file.open('rb') as stream:
-            while block := stream.read(1 << 22):
-                digest.update(block)
+    with telling(FoundryError, f'the foundry {printable(path)} cannot be read'):
+        for file in files_of(path):
+            with open_plain(file) as stream:
+                while block := stream.read(1 << 22):
+                    digest.update(block)
     return digest.hexdigest()
 
 
-def _read_safetensors(path: Path) -> tuple[Mapping[str, Tensor], dict[str, str]]:
-    try:
-        with safe_open(str(path), framework='pt') as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            metadata = dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise FoundryError(f'{path} is not a readable safetensors file: {error}') from error
-    return _without_prefix(tensors), metadata
-
-
-def _read_pickle(path: Path) -> tuple[Mapping[str, Tensor], dict[str, str]]:
-    try:
-        content = read_pickle(path)
-    except TokenError as error:
-        raise FoundryError(str(error)) from error
+def _read_pickle(path: Path) -> dict[str, StoredTensor]:
+    content = read_pickle(path)
     model = content.get('model') if isinstance(content, dict) else None
     if not isinstance(model, dict) or not model:
-        held = sorted(content) if isinstance(content, dict) else type(content).__name__
+        held = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise FoundryError(
             f"{path} has no 'model' entry with the foundry's weights; it holds {held}"
         )
-    stray = [name for name, value in model.items() if not isinstance(value, Tensor)]
-    if stray:
-        raise FoundryError(f'{path}: {stray[0]!r} is not a tensor')
-    return _without_prefix(model), {}
-
-
-def _without_prefix(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(_COMPILED_PREFIX): tensor for name, tensor in tensors.items()}
+    for name, value in model.items():
+        if isinstance(value, Unreadable):
+            raise FoundryError(f'{path}: {name!r} is {value.why}')
+        if not isinstance(value, StoredTensor):
+            raise FoundryError(f'{path}: {name!r} is not a tensor')
+    return {str(name): value for name, value in model.items()}
 
 
 def _params_file(folder: Path, weights: Path) -> Path | None:
@@ -224,30 +239,27 @@ def _read_params(folder: Path, weights: Path) -> dict[str, Any]:
             f"no 'params.json' beside {weights}: the number of attention heads is not in the "
             'weights, so it must be given there as "ae:nhead"'
         )
-    try:
-        return dict(json.loads(file.read_text()))
-    except (ValueError, TypeError, OSError) as error:
-        raise FoundryError(f'{file} is not a readable JSON object: {error}') from error
+    params = read_json(file)
+    if not isinstance(params, dict):
+        raise FoundryError(f'{file} is not a readable JSON object: it is something else')
+    return params
 
 
-def _check_tensors(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+def _check_tensors(wanted: Mapping[str, Tensor], found: Mapping[str, StoredTensor]) -> None:
     for name, tensor in found.items():
         if name not in wanted:
+            raise FoundryError(f'the checkpoint holds an unknown tensor {name!r} {tensor.shape}')
+        shape = tuple(wanted[name].shape)
+        if tensor.shape != shape:
             raise FoundryError(
-                f'the checkpoint holds an unknown tensor {name!r} {tuple(tensor.shape)}'
+                f'{name!r} has shape {tensor.shape}, the configuration asks for {shape}'
             )
-        if tensor.shape != wanted[name].shape:
+        if tensor.nbytes > tensor.storage.nbytes:
+            raise FoundryError(f'{name!r} {shape} has fewer numbers than its shape says')
+        if tensor.dtype not in _FLOATING:
             raise FoundryError(
-                f'{name!r} has shape {tuple(tensor.shape)}, the configuration asks for '
-                f'{tuple(wanted[name].shape)}'
-            )
-        if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
-            raise FoundryError(
-                f'{name!r} {tuple(tensor.shape)} has fewer numbers than its shape says'
-            )
-        if not tensor.is_floating_point():
-            raise FoundryError(
-                f'{name!r} holds {tensor.dtype}, a foundry has floating-point weights'
+                f'{name!r} holds {tensor.dtype}, a foundry has weights in floating point of 16 bits '
+                'or more'
             )
     for name in wanted:
         if name not in found and name != _DIV_TERM:

@@ -3,9 +3,10 @@
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from torchgeo_geosane.foundry.errors import FoundryError, did_you_mean
+from torchgeo_geosane.foundry.files import telling
 from torchgeo_geosane.foundry.layout import Tokenisation
 from torchgeo_geosane.foundry.tokens import RowScale
 
@@ -14,6 +15,10 @@ DetokenizerKind = Literal['linear', 'hidden', 'skip']
 
 # Attention over a window takes memory and time; no foundry known uses more than 512 tokens.
 MAX_WINDOW = 65_536
+_SIZES = (
+    *('d_model', 'nhead', 'num_layers', 'latent_dim', 'token_size', 'window'),
+    'position_buckets',
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,19 +69,28 @@ class FoundryConfig:
         """Check the values against each other.
 
         Raises:
-            FoundryError: If a value is out of range, or the heads do not divide the width.
+            FoundryError: If a value is of another type, unknown or out of range, or the heads do
+                not divide the width.
         """
-        sizes = ('d_model', 'nhead', 'num_layers', 'latent_dim', 'token_size', 'window')
-        for name in (*sizes, 'position_buckets'):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise FoundryError(f'{name} must be a positive integer, not {value!r}')
-        if not isinstance(self.halo, int) or not 0 <= self.halo <= MAX_WINDOW:
+        for name, kind in get_type_hints(type(self)).items():
+            _check_type(name, getattr(self, name), kind)
+        for name in _SIZES:
+            if getattr(self, name) < 1:
+                raise FoundryError(
+                    f'{name} must be a positive integer, not {getattr(self, name)!r}'
+                )
+        if not 0 <= self.halo <= MAX_WINDOW:
             raise FoundryError(f'halo must be from 0 to {MAX_WINDOW}, not {self.halo!r}')
         if self.window > MAX_WINDOW:
             raise FoundryError(f'window must be at most {MAX_WINDOW}, not {self.window}')
-        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
+        if self.projection_dim < 0:
+            raise FoundryError(f'projection_dim must be 0 or more, not {self.projection_dim}')
+        if not 0 <= self.dropout < 1:
             raise FoundryError(f'dropout must be a number from 0 to below 1, not {self.dropout!r}')
+        if self.max_positions is not None and min(self.max_positions) < 1:
+            raise FoundryError(
+                f'max_positions must be three positive integers, not {self.max_positions}'
+            )
         if self.d_model % self.nhead or self.d_model % 2:
             raise FoundryError(
                 f'd_model {self.d_model} must be even and divisible by nhead {self.nhead}'
@@ -101,18 +115,51 @@ class FoundryConfig:
         Raises:
             FoundryError: If the text is not such a configuration.
         """
-        try:
-            values: dict[str, Any] = dict(json.loads(text))
-        except (ValueError, TypeError) as error:
-            raise FoundryError(f'the foundry configuration is not JSON: {error}') from error
+        values = _read_object(text)
         known = {field.name for field in dataclasses.fields(cls)}
         for name in values.keys() - known:
             raise FoundryError(
                 f'unknown field {name!r} in the foundry configuration' + did_you_mean(name, known)
             )
-        if values.get('max_positions') is not None:
+        if isinstance(values.get('max_positions'), list):
             values['max_positions'] = tuple(values['max_positions'])
         try:
             return cls(**values)
         except TypeError as error:
             raise FoundryError(f'the foundry configuration is incomplete: {error}') from error
+
+
+def _read_object(text: str) -> dict[str, Any]:
+    with telling(FoundryError, 'the foundry configuration is not JSON'):
+        values = json.loads(text)
+    if not isinstance(values, dict):
+        raise FoundryError('the foundry configuration is not JSON with named values')
+    return values
+
+
+def _check_type(name: str, value: object, kind: Any) -> None:
+    """Make sure that a field holds what it may: ``'False'`` is no boolean, ``1`` is one neither.
+
+    Raises:
+        FoundryError: If not.
+    """
+    if get_origin(kind) is Literal:
+        if not isinstance(value, str) or value not in get_args(kind):
+            raise FoundryError(
+                f'{name} is {value!r}, which is not known'
+                + did_you_mean(str(value), get_args(kind))
+            )
+    elif kind is bool:
+        if not isinstance(value, bool):
+            raise FoundryError(f'{name} must be true or false, not {value!r}')
+    elif kind is int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            wanted = 'a positive integer' if name in _SIZES else 'an integer'
+            raise FoundryError(f'{name} must be {wanted}, not {value!r}')
+    elif kind is float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise FoundryError(f'{name} must be a number, not {value!r}')
+    elif value is not None and not (
+        isinstance(value, tuple) and len(value) == 3 and all(type(n) is int for n in value)
+    ):
+        raise FoundryError(f'{name} must be three positive integers, not {value!r}')

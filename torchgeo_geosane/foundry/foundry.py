@@ -10,7 +10,8 @@ import torch
 from torchgeo_geosane.foundry import checkpoint
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.config import FoundryConfig
-from torchgeo_geosane.foundry.errors import FoundryError
+from torchgeo_geosane.foundry.errors import FoundryError, TokenError
+from torchgeo_geosane.foundry.files import Stamp, printable, stamp_of, telling
 from torchgeo_geosane.foundry.hub import is_hub_name, locate_on_hub, pinned_revision
 
 OFFICIAL = 'HSG-AIML/GeoSANE'
@@ -63,12 +64,12 @@ def locate(name: str) -> Path:
     """
     if name == 'embedded':
         return EMBEDDED
-    if Path(name).exists():
-        return Path(name)
+    if _is_here(name):
+        return Path(name).expanduser()
     if is_hub_name(name):
         return locate_on_hub(name)
     raise FoundryError(
-        f"unknown foundry {name!r}: neither 'embedded', nor an existing path, "
+        f"unknown foundry {printable(name)}: neither 'embedded', nor an existing path, "
         "nor a Hub repository like 'HSG-AIML/GeoSANE'"
     )
 
@@ -79,31 +80,46 @@ def fingerprint(name: str) -> str:
     Raises:
         FoundryError: If there is no such foundry.
     """
-    if name != 'embedded' and not Path(name).exists() and is_hub_name(name):
+    if name != 'embedded' and not _is_here(name) and is_hub_name(name):
         return pinned_revision(name)
     path = locate(name)
-    weights = checkpoint.find_weights(path)
-    status = weights.stat()
-    return _file_fingerprint(path, status.st_size, status.st_mtime_ns)
+    with telling(FoundryError, f'the foundry {printable(name)} cannot be read'):
+        stamps = tuple(map(stamp_of, checkpoint.files_of(path)))
+    return _file_fingerprint(path, stamps)
 
 
 def licence_of(name: str) -> str:
     """The licence of a foundry's weights, as far as its file or its name tells; never fetched."""
-    if name.partition('@')[0] == OFFICIAL and not Path(name).exists():
-        return 'apache-2.0'
     try:
-        path = EMBEDDED if name == 'embedded' else checkpoint.find_weights(Path(name))
-        status = path.stat()
-    except (FoundryError, OSError, ValueError):
+        if name != 'embedded' and not _is_here(name):
+            return 'apache-2.0' if name.partition('@')[0] == OFFICIAL else UNKNOWN
+        path = checkpoint.find_weights(locate(name))
+        return _file_licence(path, stamp_of(path))
+    except (FoundryError, TokenError):
         return UNKNOWN
-    return _file_licence(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=32)
-def _file_licence(path: Path, _size: int, _modified: int) -> str:
+def _file_licence(path: Path, _stamp: Stamp) -> str:
     return checkpoint.read_metadata(path).get('licence', UNKNOWN)
 
 
 @lru_cache(maxsize=32)
-def _file_fingerprint(path: Path, _size: int, _modified: int) -> str:
+def _file_fingerprint(path: Path, _stamps: tuple[Stamp, ...]) -> str:
     return checkpoint.fingerprint(path)
+
+
+def _is_here(name: str) -> bool:
+    """Whether a name is that of something on this disk, readable or not.
+
+    Raises:
+        FoundryError: If it cannot be a name, or may not be looked at.
+    """
+    if not name:
+        return False
+    with telling(FoundryError, f'the foundry {printable(name)} cannot be read'):
+        try:
+            Path(name).expanduser().stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True

@@ -13,6 +13,9 @@ from torchgeo_geosane.foundry.errors import FoundryError
 logger = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = 10
+# The Hub's own rules for names; a path such as '../foundry' is none of them.
+_PART = re.compile(r'[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?')
+_REVISION = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_./-]{0,254}')
 # What a foundry consists of; the optimizer's share of state.pt cannot be left behind, other files
 # can.
 _PATTERNS = ('*params.json', '*state.pt', '*.safetensors')
@@ -20,7 +23,15 @@ _PATTERNS = ('*params.json', '*state.pt', '*.safetensors')
 
 def is_hub_name(name: str) -> bool:
     """Whether a name has the form of a Hub repository."""
-    return re.fullmatch(r'[\w.-]+/[\w.-]+(@[\w./-]+)?', name) is not None
+    repository, _, revision = name.partition('@')
+    parts = repository.split('/')
+    return (
+        len(parts) == 2
+        and all(map(_PART.fullmatch, parts))
+        and len(repository) <= 96
+        and not {'--', '..'} & {repository[i : i + 2] for i in range(len(repository))}
+        and (revision == '' if '@' not in name else _REVISION.fullmatch(revision) is not None)
+    )
 
 
 def locate_on_hub(name: str) -> Path:
@@ -44,8 +55,8 @@ def locate_on_hub(name: str) -> Path:
         )
         if _has_weights(snapshot):
             return snapshot
-    except OSError:
-        pass  # Not in the cache: fetch it.
+    except Exception as error:  # Many kinds, which all mean that it is not in the cache: fetch it.
+        logger.debug('%s is not in the cache: %s', name, error)
     try:
         _announce(repository, revision_or_main)
         return Path(

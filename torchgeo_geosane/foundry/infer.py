@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from torchgeo_geosane.foundry.config import DetokenizerKind, FoundryConfig, PositionKind
 from torchgeo_geosane.foundry.errors import FoundryError, did_you_mean
+from torchgeo_geosane.foundry.stored import StoredTensor
 
 # Official parameter names of the sizes that shapes tell too.
 _SIZE_PARAMS = {
@@ -56,7 +55,7 @@ class InferredSizes:
                 )
 
 
-def infer_sizes(tensors: Mapping[str, Tensor]) -> InferredSizes:
+def infer_sizes(tensors: Mapping[str, StoredTensor]) -> InferredSizes:
     """Read a foundry's sizes off its tensors' shapes.
 
     Raises:
@@ -73,8 +72,8 @@ def infer_sizes(tensors: Mapping[str, Tensor]) -> InferredSizes:
     }
     head = 'projection_head.head.0.weight'
     projection_dim, flat = _shape(tensors, head) if head in tensors else (0, 0)
-    tables = [tensors.get(f'pe.pe{i}.weight') for i in (1, 2, 3)]
-    sizes = tuple(len(table) for table in tables if table is not None)
+    names = [f'pe.pe{i}.weight' for i in (1, 2, 3)]
+    sizes = tuple(_shape(tensors, name)[0] for name in names if name in tensors)
     return InferredSizes(
         d_model=d_model,
         num_layers=len(layers),
@@ -123,10 +122,10 @@ def config_from_params(
         positions=_positions(params, sizes, source),
         position_buckets=params.get('ae:num_pos_buckets', 1024),
         max_positions=sizes.max_positions,
-        relative_positions=bool(params.get('ae:relative_positions', False)),
+        relative_positions=params.get('ae:relative_positions', False),
         detokenizer=sizes.detokenizer,
         layer_types=sizes.layer_types,
-        layer_types_encoder_only=bool(params.get('ae:use_layer_embs_enc_only', False)),
+        layer_types_encoder_only=params.get('ae:use_layer_embs_enc_only', False),
         projection_dim=sizes.projection_dim,
         dropout=params.get('ae:dropout', 0.0),
     )
@@ -146,7 +145,7 @@ def params_from_config(config: FoundryConfig) -> dict[str, Any]:
     }
 
 
-def _shape(tensors: Mapping[str, Tensor], name: str) -> tuple[int, int]:
+def _shape(tensors: Mapping[str, StoredTensor], name: str) -> tuple[int, int]:
     if name not in tensors:
         raise FoundryError(
             f'not a GeoSANE foundry: it lacks {name!r} '
@@ -158,7 +157,7 @@ def _shape(tensors: Mapping[str, Tensor], name: str) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-def _detokenizer(tensors: Mapping[str, Tensor]) -> DetokenizerKind:
+def _detokenizer(tensors: Mapping[str, StoredTensor]) -> DetokenizerKind:
     if 'detokenizer.weight' in tensors:
         return 'linear'
     if 'detokenizer.skip_proj.weight' in tensors:

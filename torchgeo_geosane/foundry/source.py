@@ -1,35 +1,20 @@
 """Named tensors that are read only when asked for.
 
 Everything that turns weights into tokens reads through a ``TensorSource``, so that a model never
-has to be in memory: a safetensors file is read row by row, a memory-mapped checkpoint page by page.
+has to be in memory: files are read row by row.
 """
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from torchgeo_geosane.foundry.errors import TokenError
-
-# The safetensors names of the element types weights come in.
-_DTYPES = {
-    'F64': torch.float64,
-    'F32': torch.float32,
-    'F16': torch.float16,
-    'BF16': torch.bfloat16,
-    'F8_E4M3': torch.float8_e4m3fn,
-    'F8_E5M2': torch.float8_e5m2,
-    'I64': torch.int64,
-    'I32': torch.int32,
-    'I16': torch.int16,
-    'I8': torch.int8,
-    'U8': torch.uint8,
-    'BOOL': torch.bool,
-}
+from torchgeo_geosane.foundry.safetensors_file import read_header
+from torchgeo_geosane.foundry.stored import StoredTensor, Unreadable, as_matrix
 
 
 class TensorSource(Protocol):
@@ -51,13 +36,6 @@ class TensorSource(Protocol):
         """Rows ``start:stop`` of the tensor as a matrix ``[shape[0], -1]``; a scalar is 1 × 1."""
 
 
-def as_matrix(tensor: Tensor) -> Tensor:
-    """View a tensor of any rank as ``[rows, columns]``, the first dimension being the rows."""
-    if tensor.ndim == 0 or tensor.numel() == 0:
-        return tensor.reshape(tensor.numel(), 1)
-    return tensor.reshape(tensor.shape[0], -1)
-
-
 def all_finite(tensor: Tensor) -> bool:
     """Whether a floating-point tensor holds neither NaN nor infinite values.
 
@@ -68,7 +46,7 @@ def all_finite(tensor: Tensor) -> bool:
 
 
 class StateDictSource:
-    """A state dict in memory, memory-mapped, or belonging to a live module."""
+    """A state dict in memory, or belonging to a live module."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         """Wrap ``tensors``; nothing is copied."""
@@ -95,7 +73,45 @@ class StateDictSource:
         return as_matrix(self._tensors[name].detach())[start:stop]
 
 
-class SafetensorsSource:
+class StoredSource:
+    """Tensors at known places of files; nothing is read until it is asked for."""
+
+    def __init__(self, tensors: Mapping[str, StoredTensor | Unreadable]) -> None:
+        """View ``tensors``; those that cannot be read say so when they are asked for."""
+        self._tensors = tensors
+
+    def names(self) -> list[str]:
+        """The tensors' names, in order."""
+        return list(self._tensors)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one tensor.
+
+        Raises:
+            TokenError: If it cannot be read; the reason is given. So do the others.
+        """
+        return self._tensor(name).shape
+
+    def dtype(self, name: str) -> torch.dtype:
+        """The element type of one tensor."""
+        return self._tensor(name).known_dtype(name)
+
+    def read(self, name: str) -> Tensor:
+        """One whole tensor, which nobody else holds."""
+        return self._tensor(name).read(name)
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Rows of one tensor as a matrix; only those rows are read."""
+        return self._tensor(name).rows(name, start, stop)
+
+    def _tensor(self, name: str) -> StoredTensor:
+        tensor = self._tensors[name]
+        if isinstance(tensor, Unreadable):
+            raise TokenError(f'tensor {name!r} in {tensor.where} is {tensor.why}')
+        return tensor
+
+
+class SafetensorsSource(StoredSource):
     """A safetensors file. Only its header is read until a tensor is asked for."""
 
     def __init__(self, path: str | Path) -> None:
@@ -104,48 +120,13 @@ class SafetensorsSource:
         Raises:
             TokenError: If the file is not a readable safetensors file.
         """
-        self._path = path
-        try:
-            self._file: Any = safe_open(str(path), framework='pt')
-        except (SafetensorError, OSError) as error:
-            raise TokenError(f'{path} is not a readable safetensors file: {error}') from error
+        tensors, self._metadata = read_header(path)
+        super().__init__(tensors)
 
     @property
     def metadata(self) -> dict[str, str]:
         """The strings stored in the header."""
-        return dict(self._file.metadata() or {})
-
-    def names(self) -> list[str]:
-        """The tensors' names, in the file's order."""
-        return list(self._file.keys())
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of one tensor, from the header."""
-        return tuple(self._file.get_slice(name).get_shape())
-
-    def dtype(self, name: str) -> torch.dtype:
-        """The element type of one tensor, from the header.
-
-        Raises:
-            TokenError: If it is not one that weights come in.
-        """
-        dtype = self._file.get_slice(name).get_dtype()
-        if dtype not in _DTYPES:
-            raise TokenError(
-                f'tensor {name!r} in {self._path} is of type {dtype}, '
-                f'weights come as {", ".join(_DTYPES)}: save it as one of these'
-            )
-        return _DTYPES[dtype]
-
-    def read(self, name: str) -> Tensor:
-        """One whole tensor."""
-        return self._file.get_tensor(name)
-
-    def rows(self, name: str, start: int, stop: int) -> Tensor:
-        """Rows of one tensor as a matrix; only those rows are read."""
-        if not self.shape(name):
-            return as_matrix(self.read(name))[start:stop]
-        return as_matrix(self._file.get_slice(name)[start:stop])
+        return dict(self._metadata)
 
 
 class RenamedSource:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from torchgeo_geosane.foundry.errors import TokenError
 from torchgeo_geosane.foundry.layout import Layout, Segment, Tokenisation
-from torchgeo_geosane.foundry.source import StateDictSource, TensorSource, all_finite, as_matrix
+from torchgeo_geosane.foundry.source import StateDictSource, TensorSource, all_finite
+from torchgeo_geosane.foundry.stored import as_matrix
 
 RowScale = Literal['none', 'rms']
 

@@ -3,13 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+import torch
+
 from torchgeo_geosane.architectures import TensorSpec, get_architecture
 from torchgeo_geosane.errors import PromptError
+from torchgeo_geosane.foundry.files import printable, telling
 from torchgeo_geosane.foundry.source import RenamedSource, TensorSource
 from torchgeo_geosane.sensors import Band
 
 # With less than this share of the architecture's tensors a file is some other model's.
 _LEAST_SHARE = 0.5
+# Narrower numbers come with scales.
+_WEIGHTS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,10 @@ class Prompt:
         Raises:
             PromptError: If the prompt cannot be had or read, or does not fit its architecture.
         """
-        source = self.load()
         target = get_architecture(self.architecture, len(self.bands)).shapes
-        check_fits(source, target, prompt=self.name)
+        with telling(PromptError, f'prompt {printable(self.name)} cannot be read'):
+            source = self.load()
+            check_fits(source, target, prompt=self.name)
         present = set(source.names())
         return RenamedSource(source, {name: name for name in target if name in present})
 
@@ -86,6 +92,11 @@ def check_fits(
             raise PromptError(
                 f'prompt {prompt!r} does not fit: {name!r} has shape {list(source.shape(name))}, '
                 f'the architecture wants {list(target[name].shape)}'
+            )
+        if source.dtype(name) not in _WEIGHTS and source.dtype(name).is_floating_point:
+            raise PromptError(
+                f'prompt {prompt!r} does not fit: {name!r} is {source.dtype(name)}, whose values mean '
+                'nothing without their scales: save it in float16 or wider'
             )
         if source.dtype(name).is_floating_point != target[name].dtype.is_floating_point:
             raise PromptError(

@@ -5,7 +5,11 @@ from pathlib import Path
 import torch
 
 from torchgeo_geosane.foundry.errors import TokenError
+from torchgeo_geosane.foundry.files import PlainFile, open_plain, printable, telling
 from torchgeo_geosane.foundry.source import StateDictSource
+
+# Of the format: protocol buffers.
+_LARGEST = 2**31
 
 
 def open_onnx(path: Path) -> StateDictSource:
@@ -24,10 +28,14 @@ def open_onnx(path: Path) -> StateDictSource:
         raise TokenError(
             f'{path} is read by the package onnx: pip install "torchgeo-geosane[offline]"'
         ) from error
+    what = f'{printable(path)} is truncated or not a readable ONNX file'
     try:
-        initialisers = onnx.load(str(path), load_external_data=False).graph.initializer
-    except (DecodeError, OSError) as error:
-        raise TokenError(f'{path} is truncated or not a readable ONNX file: {error}') from error
+        with open_plain(path) as file, telling(TokenError, what):
+            if PlainFile(path).size > _LARGEST:
+                raise TokenError(f'{what}: it is larger than ONNX files can be')
+            initialisers = onnx.load_model_from_string(file.read()).graph.initializer
+    except DecodeError as error:
+        raise TokenError(f'{what}: {error}') from error
     if any(map(uses_external_data, initialisers)):
         raise TokenError(f'{path} keeps its tensors in other files, which is not supported')
     if not initialisers:
@@ -37,6 +45,6 @@ def open_onnx(path: Path) -> StateDictSource:
         try:
             tensors[tensor.name] = torch.from_numpy(numpy_helper.to_array(tensor).copy())
         # A shape that lies, a type that numpy or torch lacks.
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
             raise TokenError(f'{path}: {tensor.name!r} cannot be read: {error}') from error
     return StateDictSource(tensors)

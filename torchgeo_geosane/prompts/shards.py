@@ -4,7 +4,6 @@
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -13,11 +12,15 @@ import torch
 from torch import Tensor
 
 from torchgeo_geosane.foundry.errors import TokenError
+from torchgeo_geosane.foundry.files import PlainFile, open_plain, printable, read_json, telling
 from torchgeo_geosane.foundry.source import TensorSource
 
 _INDEX = re.compile(r'\.(safetensors|bin)\.index\.json$')
 # Of characters that any disk knows, and never another index: that could name itself.
 _PART = re.compile(r'[^\x00-\x1f\ud800-\udfff]+\.(safetensors|bin)')
+
+
+_BLANK = b'\xef\xbb\xbf \t\r\n'
 
 
 class ShardedSource:
@@ -49,8 +52,13 @@ class ShardedSource:
 
 
 def is_index(name: str) -> bool:
-    """Whether a file's name is that of an index."""
+    """Whether a name is that of an index; what a file that is here is, its content says."""
     return _INDEX.search(name) is not None
+
+
+def is_json(beginning: bytes) -> bool:
+    """Whether a file that begins so is JSON, of which an index is the only kind here."""
+    return beginning.lstrip(_BLANK).startswith((b'{', b'['))
 
 
 def read_index(path: Path) -> dict[str, str]:
@@ -60,17 +68,20 @@ def read_index(path: Path) -> dict[str, str]:
         TokenError: If the file is no such index, or what it names lies elsewhere or is no file with
             weights.
     """
+    where = printable(path)
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-        files = {str(tensor): str(file) for tensor, file in content['weight_map'].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise TokenError(f'{str(path)!r} is not an index of weights files: {error!r}') from error
-    for file in files.values():
+        content = read_json(path)
+    except TokenError as error:
+        raise TokenError(f'{where} is not an index of weights files: {error}') from error
+    places = content.get('weight_map') if isinstance(content, dict) else None
+    if not isinstance(places, dict) or not all(isinstance(file, str) for file in places.values()):
+        raise TokenError(f"{where} is not an index of weights files: it has no 'weight_map'")
+    for file in places.values():
         if PurePosixPath(file).name != file or '\\' in file:
-            raise TokenError(f'{str(path)!r} names a file that does not lie beside it: {file!r}')
+            raise TokenError(f'{where} names a file that does not lie beside it: {file!r}')
         if not _PART.fullmatch(file):
-            raise TokenError(f'{str(path)!r} names what is no file with weights: {file!r}')
-    return files
+            raise TokenError(f'{where} names what is no file with weights: {file!r}')
+    return places
 
 
 def files_of(path: Path) -> list[Path]:
@@ -79,7 +90,8 @@ def files_of(path: Path) -> list[Path]:
     Raises:
         TokenError: As :func:`read_index`.
     """
-    names = set(read_index(path).values()) if is_index(path.name) else ()
+    index = is_json(PlainFile(path).read(0, 64))
+    names = set(read_index(path).values()) if index else ()
     return [path, *(path.with_name(name) for name in sorted(names))]
 
 
@@ -87,12 +99,11 @@ def hash_files(path: Path) -> str:
     """sha256 of a model's files, one after the other, in hexadecimal.
 
     Raises:
-        TokenError: As :func:`read_index`.
-        OSError: If a file cannot be read.
+        TokenError: As :func:`read_index`, or if a file cannot be read.
     """
     digest = hashlib.sha256()
     for file in files_of(path):
-        with file.open('rb') as stream:
+        with open_plain(file) as stream, telling(TokenError, printable(file)):
             while chunk := stream.read(2**20):
                 digest.update(chunk)
     return digest.hexdigest()

@@ -173,7 +173,10 @@ def read_start(name: str, foundry: FoundryConfig) -> dict[str, torch.Tensor]:
             field.name: content['run'][f'foundry.{field.name}']
             for field in dataclasses.fields(foundry)
         }
-        weights = {key.removeprefix(_MODEL): value for key, value in content['state_dict'].items()}
+        weights = {
+            key.removeprefix(_MODEL): value.read(key)
+            for key, value in content['state_dict'].items()
+        }
     else:
         loaded = Foundry.load(name)
         found, weights = dataclasses.asdict(loaded.config), loaded.model.state_dict()
