@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.foundry.source import TensorSource
+from torchgeo_geosane.foundry.surroundings import isolated
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ _FILTERS = (
 )
 
 
+@isolated
 def convert(
     source: TensorSource, prefix: str, architecture: str, in_chans: int
 ) -> dict[str, Tensor]:
@@ -56,7 +58,7 @@ def convert(
     }
     try:
         takes_model = len(inspect.signature(function).parameters) > 1
-        with torch.no_grad(), torch.device('cpu'):
+        with torch.no_grad():
             fitted = function(tensors, model) if takes_model else function(tensors)
     except Exception as error:  # Whatever goes wrong with tensors that are another model's.
         logger.debug('timm does not convert %r: %s', architecture, error)
