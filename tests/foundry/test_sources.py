@@ -89,7 +89,7 @@ def test_an_element_type_that_weights_do_not_come_in(tmp_path: Path) -> None:
     save_file({'a.weight': torch.zeros(2, 3, dtype=torch.uint16)}, tmp_path / 'model.safetensors')
     opened = SafetensorsSource(tmp_path / 'model.safetensors')
     with pytest.raises(
-        TokenError, match=r"'a\.weight' in .*model\.safetensors is of type U16.*F32"
+        TokenError, match=r"'a\.weight' in .*model\.safetensors' is of type U16.*F32"
     ):
         opened.dtype('a.weight')
 
