@@ -146,6 +146,17 @@ def test_scenes_on_both_sides_lie_next_to_each_other(tmp_path: Path) -> None:
     assert (chip == VALUES[:, :20, 50:]).all()
 
 
+def test_another_system_for_a_data_set(tmp_path: Path) -> None:
+    """As TorchGeo's operators set it."""
+    place = Affine(500, 0, 725_000, 0, -500, 5_000_000)
+    data = Imagery({'rgb': image(tmp_path / 'image.tif', 'EPSG:32660', place)})
+    data.crs = CRS(4326)
+    x, _, _ = data.bounds
+    assert data.crs.to_epsg() == 4326
+    assert 179 < x.start < 180 < x.stop < 181
+    assert data[slice(179.95, 180.05, 0.005), slice(44.95, 45.05, 0.005)]['image'].min() > 0
+
+
 @pytest.mark.parametrize('first', [-180, 0])
 def test_a_file_all_around_the_earth(tmp_path: Path, first: int) -> None:
     values = RNG.integers(1, 250, (3, 90, 180)).astype(np.uint8)

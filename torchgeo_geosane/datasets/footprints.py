@@ -154,6 +154,16 @@ def make_index(
     )
 
 
+def moved_index(index: gpd.GeoDataFrame, crs: CRS) -> gpd.GeoDataFrame:
+    """An index in another coordinate reference system.
+
+    Raises:
+        ProjError: If no transformation leads there.
+    """
+    areas = _unbroken(list(reprojected(index.geometry, crs)), around_the_earth(crs.to_wkt()))
+    return index.set_geometry(gpd.GeoSeries(areas, crs=crs).array)
+
+
 def _whole_pixels(
     area: shapely.Geometry, image: Acquisition, source: Source, crs: CRS, res: tuple[float, float]
 ) -> shapely.Geometry:

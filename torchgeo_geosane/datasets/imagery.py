@@ -19,7 +19,7 @@ from torchgeo_geosane.datasets.acquisitions import Files, Paths
 from torchgeo_geosane.datasets.block_cache import BlockCache
 from torchgeo_geosane.datasets.chips import FILL, NoData
 from torchgeo_geosane.datasets.decoding import KEPT
-from torchgeo_geosane.datasets.footprints import make_index, outlines, target_grid
+from torchgeo_geosane.datasets.footprints import make_index, moved_index, outlines, target_grid
 from torchgeo_geosane.datasets.grid import grid_of
 from torchgeo_geosane.datasets.index_table import IndexTable, Query, restored
 from torchgeo_geosane.datasets.label_files import find_labels
@@ -102,7 +102,7 @@ class Imagery(GeoDataset):
                 image's.
             res: Size of a pixel in its units; None is that of the first image's finest band.
             nodata: ``'fill'`` puts what the sensor reports where nothing returns, ``'nan'`` NaN.
-            nodata_value: Value that means no data in files that state none.
+            nodata_value: Value that means no data in bands whose file states none.
             radar: What radar files hold: ``'dB'``, ``'linear'`` power, ``'amplitude'``, or
                 ``'complex'``, whose intensity is read; None is what they say, or dB. Chips of all
                 but dB hold linear power, see :attr:`units`.
@@ -199,7 +199,7 @@ class Imagery(GeoDataset):
     @crs.setter
     def crs(self, new_crs: CRS) -> None:
         if new_crs != self.index.crs:
-            self.index = self.index.to_crs(new_crs)
+            self.index = moved_index(self.index, CRS(new_crs))
 
     def __getitem__(self, index: Any) -> Sample:
         """Read one chip.
