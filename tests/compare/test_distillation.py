@@ -1,6 +1,5 @@
 """Distillation: what the loss is, whom it teaches, and that it disturbs nothing else."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -10,7 +9,7 @@ from specs import MakeSpec
 from toy_task import Eyes, toy_fit
 
 from torchgeo_geosane.compare.config import ComparisonConfig
-from torchgeo_geosane.compare.distillation import DistillationOptions, soft_classes, soft_labels
+from torchgeo_geosane.compare.distillation import DistillationOptions
 from torchgeo_geosane.compare.record import RunKey
 from torchgeo_geosane.compare.run import run
 from torchgeo_geosane.errors import ComparisonError
@@ -60,26 +59,6 @@ def test_the_teacher_is_trained_first_and_then_taught(make_spec: MakeSpec) -> No
     # The start is the same: only the loss is another.
     again = Eyes.starts[-1]
     assert all(torch.equal(student[name], again[name]) for name in student)
-
-
-def test_soft_classes_by_hand() -> None:
-    logits, taught = torch.tensor([[0.0, 0.0]]), torch.tensor([[2 * math.log(3), 0.0]])
-    # At temperature 2 the teacher says 3/4 and 1/4, the student 1/2 and 1/2.
-    divergence = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
-    torch.testing.assert_close(soft_classes(logits, taught, 2.0), torch.tensor(4 * divergence))
-    # One label is as two classes, of which the other has no logit.
-    labels = soft_labels(torch.tensor([[0.0]]), torch.tensor([[2 * math.log(3)]]), 2.0)
-    torch.testing.assert_close(labels, torch.tensor(4 * divergence))
-
-
-@pytest.mark.parametrize('soften', [soft_classes, soft_labels])
-def test_nothing_to_learn_from_oneself(soften: object) -> None:
-    logits = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    logits.requires_grad_()
-    loss = soften(logits, logits.detach(), 3.0)
-    loss.backward()
-    assert loss.abs() < 1e-6
-    assert logits.grad.abs().max() < 1e-6
 
 
 @pytest.mark.parametrize('wrong', [{'temperature': 0.0}, {'share': -0.1}, {'share': 1.1}], ids=str)

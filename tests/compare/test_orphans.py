@@ -11,7 +11,7 @@ POOL = """
 import os, sys, time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from torchgeo_geosane.compare.schedule import _begin
+from torchgeo_geosane.processes import _begin
 
 def work(path):
     open(path, 'w').write(str(os.getpid()))

@@ -5,15 +5,19 @@ from torchgeo_geosane.callbacks.batch_norm import ConditionBatchNorm
 from torchgeo_geosane.callbacks.candidates import SelectCandidates
 from torchgeo_geosane.callbacks.channels_last import ChannelsLast
 from torchgeo_geosane.callbacks.checkpointing import GradientCheckpointing
+from torchgeo_geosane.callbacks.distil import Distil
 from torchgeo_geosane.callbacks.mean_iou import MeanIoU
 from torchgeo_geosane.callbacks.segmentation_figure import SegmentationFigure
+from torchgeo_geosane.callbacks.write_raster import WriteRaster
 
 __all__ = [
     'ChannelsLast',
     'CheckBands',
     'ConditionBatchNorm',
+    'Distil',
     'GradientCheckpointing',
     'MeanIoU',
     'SegmentationFigure',
     'SelectCandidates',
+    'WriteRaster',
 ]

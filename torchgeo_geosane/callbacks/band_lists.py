@@ -13,11 +13,11 @@ from torchgeo.datasets import IntersectionDataset, UnionDataset, concat_samples
 from torchgeo.models import get_weight
 from torchvision.models._api import WeightsEnum
 
-from torchgeo_geosane.callbacks.tasks import spec_of, timm_names
 from torchgeo_geosane.errors import CacheError
 from torchgeo_geosane.providers.catalog import is_name
 from torchgeo_geosane.sensors import Band
 from torchgeo_geosane.spec import Spec
+from torchgeo_geosane.tasks.origin import spec_of, timm_names
 
 _ATTRIBUTES = ('bands', 'all_bands', 'all_band_names', 'band_names')
 # How photographs' bands are called.

@@ -18,12 +18,13 @@ from torchgeo_geosane.callbacks.choice import Choice, Scored, report, write
 from torchgeo_geosane.callbacks.examples import Examples
 from torchgeo_geosane.callbacks.judge import Judge
 from torchgeo_geosane.callbacks.probe import PROBES, Probe
-from torchgeo_geosane.callbacks.tasks import has_begun, spec_of
+from torchgeo_geosane.callbacks.tasks import has_begun
 from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.errors import SpecError, did_you_mean
 from torchgeo_geosane.generate import create
 from torchgeo_geosane.providers.timm import describe
 from torchgeo_geosane.spec import Spec
+from torchgeo_geosane.tasks.origin import spec_of
 
 FILE = 'candidates.json'
 # Candidates that are generated together share the encoding, and lie in memory together.

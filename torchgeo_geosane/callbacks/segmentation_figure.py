@@ -11,13 +11,17 @@ from torch.utils.data import Subset
 from torchgeo.datasets import RGBBandsMissingError
 
 from torchgeo_geosane.callbacks.predictions import PredictionCallback
+from torchgeo_geosane.datamodules import ImageryDataModule
+from torchgeo_geosane.predict.sample import map_sample
 
 
 class SegmentationFigure(PredictionCallback):
     """Writes image, label and prediction to ``test_prediction.png`` when a test ends.
 
-    It draws the first chip with the ``plot`` method of the test dataset, which most TorchGeo
-    datasets have. The file lies beside the metrics, in the trainer's log directory.
+    Of an :class:`~torchgeo_geosane.datamodules.imagery.ImageryDataModule` it draws the largest
+    piece of ground of the test, predicted as a map is: by windows that overlap, blended. Of other
+    data it draws the first chip. It draws with the ``plot`` method of the test dataset, which most
+    TorchGeo datasets have. The file lies beside the metrics, in the trainer's log directory.
     """
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -47,9 +51,14 @@ class SegmentationFigure(PredictionCallback):
         dataset = datamodule.test_dataset or datamodule.dataset
         if isinstance(dataset, Subset):
             dataset = dataset.dataset
-        sample = dict(self._chip)
-        mean, std = (torch.as_tensor(x).view(-1, 1, 1) for x in (datamodule.mean, datamodule.std))
-        sample['image'] = sample['image'] * std + mean
+        if isinstance(datamodule, ImageryDataModule):
+            with trainer.precision_plugin.test_step_context():
+                sample = map_sample(pl_module, datamodule, dataset)
+        else:
+            sample = dict(self._chip)
+            scale = datamodule.mean, datamodule.std
+            mean, std = (torch.as_tensor(x).view(-1, 1, 1) for x in scale)
+            sample['image'] = sample['image'] * std + mean
         try:
             figure = dataset.plot(sample)
         except (AttributeError, RGBBandsMissingError) as error:

@@ -23,7 +23,13 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if args is None else args)
     try:
-        if arguments and arguments[0] in _TRAINER_COMMANDS:
+        if arguments[:1] == ['predict'] and {'--scene', '--help', '-h'} & {
+            each.partition('=')[0] for each in arguments
+        }:
+            from torchgeo_geosane.cli.predicting import predict_scenes
+
+            predict_scenes(arguments[1:])
+        elif arguments and arguments[0] in _TRAINER_COMMANDS:
             from torchgeo_geosane.cli.trainer import run
 
             run(arguments)

@@ -12,8 +12,9 @@ from torchgeo_geosane.export import FORMATS
 _DESCRIPTION = """GeoSANE weights for TorchGeo, generated when asked for.
 
 TorchGeo's own 'fit', 'validate', 'test' and 'predict' are subcommands too, with generated weights
-known to them:
+known to them; with --scene, 'predict' makes a map of any scene:
   torchgeo-geosane fit --config examples/quickstart.yaml
+  torchgeo-geosane predict --ckpt_path best.ckpt --scene scene.tif --out map.tif
 """
 
 _FORMS = """formats:

@@ -8,11 +8,10 @@ from pathlib import Path
 from lightning.pytorch import Callback, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from torchgeo_geosane.callbacks import ConditionBatchNorm
+from torchgeo_geosane.callbacks import ConditionBatchNorm, Distil
 from torchgeo_geosane.callbacks.backbone import Backbone
 from torchgeo_geosane.compare.build import build
 from torchgeo_geosane.compare.config import ComparisonConfig
-from torchgeo_geosane.compare.distillation import Distil
 from torchgeo_geosane.compare.initialisations import INITIALISATIONS
 from torchgeo_geosane.compare.record import RunKey, RunRecord
 from torchgeo_geosane.compare.teacher import train_teacher
@@ -37,7 +36,7 @@ def run(comparison: ComparisonConfig, key: RunKey) -> RunRecord:
     material = comparison.material
     start = INITIALISATIONS[key.initialisation].make(material, key.seed)
     # Before the task is built, which draws from the seed anew.
-    taught = [Distil(train_teacher(comparison, key), material.distillation)] if start.taught else []
+    taught = [_teach(comparison, key)] if start.taught else []
     with tempfile.TemporaryDirectory(prefix='geosane-compare-') as folder:
         best = ModelCheckpoint(
             folder,
@@ -83,3 +82,8 @@ def run(comparison: ComparisonConfig, key: RunKey) -> RunRecord:
         seconds=time.monotonic() - began,
         configuration=comparison.configuration(key.initialisation),
     )
+
+
+def _teach(comparison: ComparisonConfig, key: RunKey) -> Distil:
+    options = comparison.material.distillation
+    return Distil(train_teacher(comparison, key), options.temperature, options.share)

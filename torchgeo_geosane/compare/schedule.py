@@ -1,24 +1,19 @@
 """Which runs are still to be done, and doing them: in this process, or in several at once."""
 
 import logging
-import os
-import threading
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from functools import partial
 from pathlib import Path
-
-import torch
 
 from torchgeo_geosane.compare.config import ComparisonConfig
 from torchgeo_geosane.compare.record import RunKey, RunRecord, read_record, write_record
 from torchgeo_geosane.compare.run import run
 from torchgeo_geosane.errors import CacheError
+from torchgeo_geosane.processes import DIED, in_processes
 
 RUNS, LOGS = 'runs', 'logs'
 
@@ -98,46 +93,10 @@ def run_here(
 def run_in_processes(
     comparison: ComparisonConfig, keys: Sequence[RunKey], output: Path, jobs: int
 ) -> Iterator[Outcome]:
-    """Run in long-lived processes, which share the cores.
-
-    A process that dies (the kernel kills what needs too much memory) takes the runs with it that
-    were running; the others go on in new processes. All end where this one ends, however it does.
-    """
-    # What torch would take here: all cores, or as many as OMP_NUM_THREADS says.
-    threads = max(1, torch.get_num_threads() // jobs)
-    waiting = list(reversed(keys))
-    while waiting:
-        pool = ProcessPoolExecutor(jobs, get_context('spawn'), _begin, (threads,))
-        running: dict[Future[Outcome], RunKey] = {}
-        try:
-            while waiting or running:
-                while waiting and len(running) < jobs:
-                    future = pool.submit(run_and_record, comparison, waiting[-1], output)
-                    running[future] = waiting.pop()
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    key = running[future]
-                    outcome = future.result()
-                    del running[future]
-                    yield outcome
-        except BrokenProcessPool:
-            for key in running.values():
-                yield Outcome(key, error='its process died: was there enough memory?')
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _begin(threads: int) -> None:
-    """Prepare a process: it has its share of the cores, and does not outlive its parent."""
-    torch.set_num_threads(threads)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this process as soon as the one that started it has: else it would wait for work forever."""
-    parent = parent_process()
-    assert parent is not None, 'a process of the pool has a parent'
-    parent.join()
-    os._exit(1)
+    """Run in long-lived processes, see :func:`~torchgeo_geosane.processes.in_processes`."""
+    work = partial(run_and_record, comparison, output=output)
+    for key, outcome in in_processes(work, keys, jobs):
+        yield outcome or Outcome(key, error=DIED)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, SequentialSampler
 from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets import stack_samples
 
@@ -125,9 +125,10 @@ class ImageryDataModule(GeoDataModule):
         self.seed = seed
         self.collate_fn = partial(_collate, wire)
         self._given = mean, std
-        self._size = patch_size
-        self._windows: dict[str, RandomWindows | list[Query]] = {}
+        self.size = patch_size
+        self._windows: dict[str, RandomWindows | SequentialSampler | list[Query]] = {}
         self._parts: dict[Part, Imagery] = {}
+        self._trained: dict[str, Any] | None = None
 
     def setup(self, stage: str) -> None:
         """Find the images, divide them and learn how bands are normalised.
@@ -165,7 +166,50 @@ class ImageryDataModule(GeoDataModule):
             self._windows['test'] = self._not_empty('test')
         if stage == 'predict':
             self.predict_dataset = self._parts['test']
-            self._windows['predict'] = grid_windows(self._parts['test'], self._size)
+            self._windows['predict'] = grid_windows(self._parts['test'], self.size)
+
+    def serve(self, dataset: Dataset[dict[str, Any]]) -> None:
+        """Serve another data set for prediction, one sample after the other."""
+        self.predict_dataset = dataset
+        self._windows['predict'] = SequentialSampler(dataset)  # type: ignore[arg-type]
+
+    def scales(self, data: Imagery) -> list[BandScale]:
+        """How bands of other imagery are normalised: as in the training.
+
+        Raises:
+            DataError: If the statistics are not known, or a checkpoint's are of other bands.
+        """
+        if self._trained is None and self.statistics == 'training':
+            self.setup(
+                'predict'
+            )  # An older checkpoint does not keep them: they are measured again.
+            self.load_state_dict(self.state_dict())
+        if self._trained is None:
+            return self._scales(data)
+        bands = self._trained['bands']
+        if list(data.bands) != bands:
+            raise DataError(
+                f'the checkpoint was trained on the bands {", ".join(bands)}, but the config asks '
+                f'for {", ".join(data.bands)}: give the config that it was trained with'
+            )
+        pairs = zip(self._trained['mean'], self._trained['std'], strict=True)
+        return [BandScale(mean, std) for mean, std in pairs]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the data: bands, classes, and how bands are normalised."""
+        if not self._parts:
+            return {}
+        data = self._parts['train']
+        return {
+            'bands': list(data.bands),
+            'classes': list(data.classes),
+            'mean': self.mean.tolist(),
+            'std': self.std.tolist(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember what a checkpoint keeps, for :meth:`scales`."""
+        self._trained = state_dict or None
 
     def _scales(self, data: Imagery) -> list[BandScale]:
         known: tuple[Sequence[float | None], ...]
@@ -174,7 +218,7 @@ class ImageryDataModule(GeoDataModule):
                 [getattr(band, name) for band in data.stack.channels] for name in ('mean', 'std')
             )
         else:
-            known = measured(self._parts['train'], self._size)
+            known = measured(self._parts['train'], self.size)
         means, stds = (
             found if given is None else list(given)
             for given, found in zip(self._given, known, strict=True)
@@ -199,9 +243,9 @@ class ImageryDataModule(GeoDataModule):
     def _set_training(self) -> None:
         part = self._parts['train']
         where, squares = places(part), None
-        length = self.length or len(grid_windows(part, self._size))
+        length = self.length or len(grid_windows(part, self.size))
         if self.train_fraction < 1 and part.labels is not None:
-            squares, where = few_labels(part, self._size, self.train_fraction, self.seed)
+            squares, where = few_labels(part, self.size, self.train_fraction, self.seed)
         elif self.train_fraction < 1:
             cells = self._not_empty('train')
             names = [f'{x.start} {y.stop} {time.start}' for x, y, time in cells]
@@ -212,14 +256,14 @@ class ImageryDataModule(GeoDataModule):
                 f'{length} chips an epoch are fewer than a batch of {self.batch_size}: '
                 'lower batch_size, or raise length'
             )
-        sampler = RandomWindows(where, self._size, part.res, length, equally=squares is not None)
+        sampler = RandomWindows(where, self.size, part.res, length, equally=squares is not None)
         self._windows['train'] = sampler
         self.train_dataset = TrainingChips(part, sampler, self.num_workers, squares)
 
     def _not_empty(self, part: Part) -> list[Query]:
         """The chips of a grid that hold something; finding them reads each once."""
         data = self._parts[part]
-        windows = grid_windows(data, self._size)
+        windows = grid_windows(data, self.size)
         kept = [window for window in windows if not data.is_empty(window)]
         left_out = len(windows) - len(kept)
         rank_zero_info(f'Imagery: {left_out} of {len(windows)} chips of {part!r} are empty')
@@ -237,7 +281,7 @@ class ImageryDataModule(GeoDataModule):
         except DataError:
             return 'add labels, or images'
         for data in parts.values():
-            if all(data.is_empty(window) for window in grid_windows(data, self._size)):
+            if all(data.is_empty(window) for window in grid_windows(data, self.size)):
                 return f'add labels, or images; to split by {other} leaves an empty part, too'
         return f'split by {other}, or add labels'
 

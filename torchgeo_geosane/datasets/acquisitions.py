@@ -31,7 +31,9 @@ from torchgeo_geosane.sensors import Sensor
 from torchgeo_geosane.sensors.spelling import words
 
 Paths = str | Path | Sequence[str | Path]
-Files = Paths | Mapping[str, Any]
+Image = StacItem | tuple[str, ...]
+"""One image: a STAC item, or its files."""
+Files = Paths | Image | Mapping[str, Any]
 """Files alone, or a mapping that also says what is in them, see :func:`split_told`."""
 
 _RESOLUTION = re.compile(r'(?<![A-Za-z0-9])\d\dm(?![A-Za-z0-9])')
@@ -88,7 +90,7 @@ class Found:
     left_out: tuple[str, ...]
 
 
-def split_told(files: Files) -> tuple[Paths, Told]:
+def split_told(files: Files) -> tuple[Paths | Image, Told]:
     """Files, and what is said about them: ``{'files': 'data', 'bands': {'R': 3, 'G': 2, 'B': 1}}``.
 
     Raises:
@@ -130,9 +132,7 @@ def find_images(paths: Files, sensor: Sensor, radar: Radar | None = None) -> Fou
     given, told = split_told(paths)
     if told.radar is None:
         told = replace(told, radar=radar)
-    listed = [given] if isinstance(given, str | Path) else list(given)
-    items = [item for path in listed if is_stac(path) for item in read_items(Path(path))]
-    files = [file for path in listed if not is_stac(path) for file in _files(str(path))]
+    listed, items, files = _listed(given)
     grouped: dict[str, list[RasterFile]] = {}
     silent, left_out = [], []
     for path in sorted(set(files)):
@@ -186,6 +186,31 @@ def _beside(path: str, sensor: Sensor) -> str | None:
     return f'a preview ({", ".join(previews)})' if previews else None
 
 
+def images_in(paths: Files, sensor: Sensor) -> dict[str, Image]:
+    """What images there seem to be, by name, without opening a file.
+
+    Raises:
+        DataError: If a path does not exist, or STAC items are damaged.
+    """
+    _, items, files = _listed(split_told(paths)[0])
+    found: dict[str, tuple[str, ...]] = {}
+    for path in sorted(set(files)):
+        if _beside(path, sensor) is None:
+            name = _image(path, sensor)
+            found[name] = (*found.get(name, ()), path)
+    return {**found, **{item.name: item for item in items}}
+
+
+def _listed(paths: Paths | Image) -> tuple[list[str | Path], list[StacItem], list[str]]:
+    """What is listed, and the items and files that it stands for."""
+    if isinstance(paths, StacItem):
+        return [paths.name], [paths], []
+    listed = [paths] if isinstance(paths, str | Path) else list(paths)
+    items = [item for path in listed if is_stac(path) for item in read_items(Path(path))]
+    files = [file for path in listed if not is_stac(path) for file in _files(str(path))]
+    return listed, items, files
+
+
 def _files(path: str) -> list[str]:
     """The rasters that a folder, a glob or a path stands for."""
     if is_remote(path):
@@ -200,13 +225,15 @@ def _files(path: str) -> list[str]:
 
 
 def _key(path: str, file: RasterFile, sensor: Sensor) -> str:
-    """What the files of one image have in common: the path without band, number and resolution."""
+    """What the files of one image have in common."""
+    whole = is_label(sensor) or len(file.bands) > 1
+    return str(Path(path).with_suffix('')) if whole else _image(path, sensor)
+
+
+def _image(path: str, sensor: Sensor) -> str:
+    """A path without band, number and resolution."""
     plain = Path(path)
-    if (
-        is_label(sensor)
-        or len(file.bands) > 1
-        or (rest := _without_band(plain.stem, sensor)) is None
-    ):
+    if (rest := _without_band(plain.stem, sensor)) is None:
         return str(plain.with_suffix(''))
     folders = [part for part in plain.parent.parts if not re.fullmatch(r'R\d\dm', part)]
     stem = _RESOLUTION.sub('', rest).strip('_-.')

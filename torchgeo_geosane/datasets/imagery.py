@@ -9,8 +9,6 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib import colormaps
-from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 from pyproj import CRS
 from torchgeo.datasets import GeoDataset
@@ -25,7 +23,7 @@ from torchgeo_geosane.datasets.index_table import IndexTable, Query, restored
 from torchgeo_geosane.datasets.label_files import find_labels
 from torchgeo_geosane.datasets.label_polygons import Layer
 from torchgeo_geosane.datasets.legend import IGNORE_INDEX, Legend, Value
-from torchgeo_geosane.datasets.plotting import composite, plot_segmentation
+from torchgeo_geosane.datasets.plotting import class_colours, composite, plot_segmentation
 from torchgeo_geosane.datasets.product import Radar
 from torchgeo_geosane.datasets.sources import find_sources
 from torchgeo_geosane.datasets.stack import Stack
@@ -286,7 +284,6 @@ class Imagery(GeoDataset):
             RGBBandsMissingError: If ``bands`` has neither red, green and blue nor VV and VH.
         """
         maps = {'Label': sample.get('mask'), 'Prediction': sample.get('prediction')}
-        colours = (to_hex(colormaps['tab20'](at % 20)) for at in range(len(self.classes)))
         shown = {band.description: band.name for band in self.stack.channels}
         return plot_segmentation(
             rgb=composite(
@@ -295,7 +292,7 @@ class Imagery(GeoDataset):
                 [shown.get(colour, '') for colour in ('red', 'green', 'blue')],
             ),
             maps={name: labels.numpy() for name, labels in maps.items() if labels is not None},
-            classes=dict(zip(self.classes, colours, strict=True)),
+            classes=dict(zip(self.classes, class_colours(self.classes), strict=True)),
             show_titles=show_titles,
             suptitle=suptitle,
         )

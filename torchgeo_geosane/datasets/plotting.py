@@ -1,14 +1,48 @@
 """Figures of samples: an image beside its maps, or under its class."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib import colormaps
+from matplotlib.colors import BoundaryNorm, ListedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torchgeo.datasets import RGBBandsMissingError
 
 UNLABELLED = '#bdbdbd'
+
+# What maps are usually coloured like, by parts of names; the first that a name holds counts.
+_USUAL = {
+    '#4daaa5': ('wetland', 'marsh', 'swamp', 'bog', 'mangrove'),
+    '#2b6cb0': ('water', 'river', 'lake', 'sea', 'ocean', 'flood'),
+    '#1b7837': ('forest', 'tree', 'wood'),
+    '#f2c14e': ('farm', 'crop', 'agri', 'field', 'arable'),
+    '#9bd770': ('meadow', 'pasture', 'grass', 'savanna'),
+    '#8a9a3b': ('scrub', 'shrub', 'heath'),
+    '#d7301f': ('urban', 'built', 'residential', 'building', 'settlement', 'city'),
+    '#c8a27a': ('bare', 'barren', 'rock', 'sand', 'soil'),
+    '#e6f2fb': ('snow', 'ice', 'glacier'),
+    '#6e016b': ('burn', 'fire'),
+    '#d9d9d9': ('background', 'other', 'cloud'),
+}
+
+
+def class_colours(names: Sequence[str]) -> list[str]:
+    """A colour for each class: the usual one of land covers, water blue say, else one of tab20.
+
+    Those of tab20 repeat from the 21st on.
+    """
+    others = (to_hex(colormaps['tab20'](at)) for at in itertools.cycle(range(20)))
+    colours: list[str] = []
+    for name in names:
+        usual = (
+            colour
+            for colour, words in _USUAL.items()
+            if any(word in name.lower() for word in words) and colour not in colours
+        )
+        colours.append(next(usual, None) or next(others))
+    return colours
 
 
 def plot_segmentation(
@@ -34,7 +68,7 @@ def plot_segmentation(
     columns = 1 + len(maps)
     figure = Figure(figsize=(4 * columns, 4 * height / width + 0.9), layout='constrained')
     axes = figure.subplots(1, columns, squeeze=False)[0]
-    axes[0].imshow(_stretched(rgb))
+    axes[0].imshow(stretched(rgb))
     colours = ListedColormap([*classes.values(), UNLABELLED])
     norm = BoundaryNorm(np.arange(len(classes) + 2) - 0.5, colours.N)
     for axis, indices in zip(axes[1:], maps.values(), strict=True):
@@ -73,7 +107,7 @@ def plot_classification(
     """
     figure = Figure(figsize=(4, 4.5), layout='constrained')
     axis = figure.subplots()
-    axis.imshow(_stretched(rgb))
+    axis.imshow(stretched(rgb))
     axis.set_axis_off()
     if show_titles:
         predicted = '' if prediction is None else f'\nPrediction: {prediction}'
@@ -109,6 +143,13 @@ def composite(image: np.ndarray, bands: Sequence[str], rgb_bands: Sequence[str])
     return np.where(missing, np.where(missing, np.inf, shown).min(initial=0, axis=(0, 1)), shown)
 
 
-def _stretched(rgb: np.ndarray) -> np.ndarray:
-    low, high = np.percentile(rgb, (2, 98), axis=(0, 1))
+def stretched(rgb: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
+    """An image in any units between 0 and 1, stretched between its 2nd and 98th percentiles.
+
+    Args:
+        rgb: [height, width, 3].
+        known: Which pixels count for them, [height, width]; None is all.
+    """
+    counted = rgb.reshape(-1, 3) if known is None or not known.any() else rgb[known]
+    low, high = np.percentile(counted, (2, 98), axis=0)
     return np.clip((rgb - low) / np.maximum(high - low, 1e-6), 0, 1)

@@ -1,0 +1,74 @@
+"""``torchgeo-geosane predict --scene``: from scenes to maps."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from jsonargparse import ArgumentParser
+
+from torchgeo_geosane.errors import DataError
+from torchgeo_geosane.predict.mapping import Inference
+from torchgeo_geosane.predict.model import Precision
+from torchgeo_geosane.predict.run import Outcome, Request, predict
+
+_DESCRIPTION = """Predict scenes with a finetuned model, and write maps: cloud-optimised GeoTIFFs.
+
+Without --scene, this is TorchGeo's own predict, which takes the options of Lightning's trainer.
+"""
+
+
+def predict_scenes(arguments: Sequence[str]) -> None:
+    """Parse the arguments, make the maps, and say what became of each scene.
+
+    Raises:
+        DataError: If some of several scenes failed.
+    """
+    chosen = vars(_parser().parse_args(list(arguments)))
+    jobs = chosen.pop('jobs')
+    inference = Inference(**{name: chosen.pop(name) for name in Inference.__dataclass_fields__})
+    outcomes = predict(Request(**chosen, inference=inference), jobs)
+    for outcome in outcomes:
+        print(_line(outcome))
+    failed = [outcome.scene for outcome in outcomes if outcome.error is not None]
+    if failed:
+        raise DataError(f'{len(failed)} of {len(outcomes)} scenes failed: {", ".join(failed)}')
+
+
+def _line(outcome: Outcome) -> str:
+    if outcome.error is not None:
+        return f'{outcome.scene}: FAILED: {outcome.error}'
+    if outcome.map is None:
+        return f'{outcome.path}: made before'
+    total = sum(outcome.map.areas.values()) or 1.0
+    shares = (f'{name} {100 * area / total:.1f} %' for name, area in outcome.map.areas.items())
+    return f'{outcome.path}: {", ".join(shares)}' if outcome.map.areas else str(outcome.path)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog='torchgeo-geosane predict', description=_DESCRIPTION)
+    add: Any = parser.add_argument
+    add(
+        '--config', type=Path | None, help='the fit: by default what it wrote beside the checkpoint'
+    )
+    add('--ckpt_path', dest='checkpoint', type=Path, required=True, help='a checkpoint of the fit')
+    add(
+        '--scene',
+        type=str | list[str] | dict[str, str | list[str]],
+        required=True,
+        help='a folder, a glob, a file, a JSON file of STAC items, or a list of these; for a model '
+        'of several sensors a mapping: {sentinel2_all: …, sentinel1_grd: …}',
+    )
+    add('--out', type=Path, required=True, help='a GeoTIFF; for several scenes a folder')
+    add('--window', type=int | None, help="a window's pixels: by default the training's patch size")
+    add('--overlap', type=int | None, help='pixels that windows share: by default a quarter')
+    add('--batch_size', type=int | None, help="windows at once: by default the training's")
+    add('--flips', action='store_true', help='average over flipped views: four times the work')
+    add('--precision', choices=get_args(Precision), default='32', help='of products: bf16 on GPUs')
+    add('--device', type=str | None, help='as torch spells it: by default a GPU if there is one')
+    add('--probabilities', action='store_true', help='write probabilities, one band a class')
+    add('--preview', type=Path | None, help='a PNG to look at; for several scenes a folder')
+    add('--page', type=Path | None, help='an HTML page to look at; for several scenes a folder')
+    add('--mosaic', action='store_true', help='make one map of all images')
+    add('--force', action='store_true', help='replace maps that are there')
+    add('--jobs', type=int, default=1, help='processes at once, for several scenes')
+    return parser
