@@ -173,7 +173,7 @@ class TestStac:
         assets = {}
         for number, pair in ((2, 'vh'), (1, 'vv')):
             name = f's1a-iw-grd-{pair}-{common}-00{number}.tiff'
-            write(tmp_path / name, number, 1, 'float32')
+            write(tmp_path / name, number, 1, 'uint16')
             assets[pair] = {'href': name, 'sar:polarizations': [pair.upper()]}
         path = write_item(tmp_path / 'item.json', assets)
         assert self.values('sentinel1_grd', path) == {'VV': 1, 'VH': 4}

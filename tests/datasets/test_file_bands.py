@@ -4,6 +4,7 @@ Band ``number`` of each file holds ``number`` everywhere, so that a channel's va
 of the file it was read from.
 """
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,7 @@ ONE = {
     'scene_nir08': 'B8A',
     'B04': 'B4',
     'S2A_33UUU_20200601_0_L2A_swir16': 'B11',
+    'red_20200601': 'B4',
 }
 
 
@@ -295,7 +297,7 @@ def test_a_product_as_it_is_delivered(tmp_path: Path) -> None:
 def test_polarisations_of_running_numbers_are_one_image(tmp_path: Path) -> None:
     common = '20200601t052345-20200601t052410-032820-03cd2e'
     for number, pair in enumerate(('vv', 'vh'), start=1):
-        values = np.full((1, 32, 32), number, np.float32)
+        values = np.full((1, 32, 32), number, np.uint16)
         write(tmp_path / f's1a-iw-grd-{pair}-{common}-00{number}.tif', 1, values=values)
     data = Imagery({'sentinel1_grd': tmp_path})
     assert len(data) == 1
@@ -324,6 +326,42 @@ def test_polarisations_are_never_swapped(
             Imagery({'sentinel1_grd': path})
     else:
         assert read('sentinel1_grd', path) == expected
+
+
+def add_snap_tag(path: Path, bands: Sequence[tuple[str, str]]) -> None:
+    """What SNAP writes into its GeoTIFFs: names and units of the bands, in tag 65000."""
+    infos = ''.join(
+        f'<Spectral_Band_Info><BAND_INDEX>{at}</BAND_INDEX><BAND_NAME>{name}</BAND_NAME>'
+        f'<PHYSICAL_UNIT>{unit}</PHYSICAL_UNIT></Spectral_Band_Info>'
+        for at, (name, unit) in enumerate(bands)
+    )
+    text = (
+        f'<Dimap_Document><Image_Interpretation>{infos}</Image_Interpretation></Dimap_Document>\0'
+    )
+    content = path.read_bytes()
+    (begin,) = struct.unpack('<I', content[4:8])
+    (count,) = struct.unpack('<H', content[begin : begin + 2])
+    entries = content[begin + 2 : begin + 2 + 12 * count]
+    content += b'\0' * (len(content) % 2)
+    new = struct.pack('<HHII', 65000, 2, len(text), len(content))
+    directory = struct.pack('<H', count + 1) + entries + new + struct.pack('<I', 0)
+    at = len(content) + len(text) + len(text) % 2
+    content += text.encode() + b'\0' * (len(text) % 2) + directory
+    path.write_bytes(content[:4] + struct.pack('<I', at) + content[8:])
+
+
+def test_names_that_snap_writes(tmp_path: Path) -> None:
+    """SNAP puts VH before VV, and says so in a tag that GDAL does not show."""
+    name = 'S1A_IW_GRDH_1SDV_20200601T052345_20200601T052410_032820_03CD2E_1A2B_Orb_Cal_TC.tif'
+    path = write(tmp_path / name, 2, dtype='float32')
+    add_snap_tag(path, [('Sigma0_VH', 'intensity'), ('Sigma0_VV', 'intensity')])
+    assert read('sentinel1_grd', path) == {'VV': 2, 'VH': 1}
+    assert evidence('sentinel1_grd', path) == [How.STATED] * 2
+    assert Imagery({'sentinel1_grd': path}).units['VV'] == 'linear power'
+    path = write(tmp_path / 'db.tif', 2, dtype='float32')
+    add_snap_tag(path, [('Sigma0_VH_db', 'intensity_db'), ('Sigma0_VV_db', 'intensity_db')])
+    assert read('sentinel1_grd', path) == {'VV': 2, 'VH': 1}
+    assert Imagery({'sentinel1_grd': path}).units['VV'] == 'dB'
 
 
 def test_the_order_of_a_product(tmp_path: Path) -> None:

@@ -322,12 +322,20 @@ class TestRadar:
         with pytest.raises(DataError, match=r"holds amplitude .*radar='dB' is asked for"):
             Imagery({'sentinel1_grd': path}, radar='dB')
 
+    def test_the_user_is_asked_before_names(self, tmp_path: Path) -> None:
+        path = self.describe(write(tmp_path / 'x.tif', self.power), ('Sigma0_VV', 'Sigma0_VH'))
+        assert self.unit(path, radar='dB')[1] == 'dB'
+        assert self.unit(write(tmp_path / 'x_db.tif', self.power), radar='linear')[1] != 'dB'
+
     def test_numbers_without_sign_are_hardly_db(self, tmp_path: Path) -> None:
-        path = write(tmp_path / 'x.tif', (1000 * self.power).astype(np.uint16))
-        with pytest.raises(DataError, match=r"hardly dB.*radar='amplitude'"):
-            Imagery({'sentinel1_grd': path})
+        numbers = (1000 * self.power).astype(np.uint16)
+        path = write(tmp_path / 'x.tif', numbers)
+        with pytest.warns(UserWarning, match=r"uint16, which has no negative .*radar='amplitude'"):
+            image, unit = self.unit(path)
+        assert unit == 'dB'
+        assert (image == numbers).all()
         image, _ = self.unit(path, radar='amplitude')
-        assert (image == (1000 * self.power).astype(np.uint16).astype(np.float32) ** 2).all()
+        assert (image == numbers.astype(np.float32) ** 2).all()
 
     def test_scaled_db(self, tmp_path: Path) -> None:
         decibel = np.round(1000 * np.log10(self.power)).astype(np.int16)
@@ -348,6 +356,20 @@ class TestRadar:
     )
     def test_names(self, tmp_path: Path, name: str, unit: str) -> None:
         assert self.unit(write(tmp_path / f'{name}.tif', self.power))[1] == unit
+
+    def test_what_was_converted_keeps_its_name_alone(self, tmp_path: Path) -> None:
+        """Calibrated files of SNAP have their product's name, and other values."""
+        common = '20200601t052345-20200601t052410-032820-03cd2e-001'
+        for kind in ('grd', 'slc'):
+            path = write(tmp_path / f's1a-iw-{kind}-vv-{common}.tif', self.power[:1])
+            data = Imagery({'sentinel1_grd': path}, bands=['VV'])
+            assert data.units['VV'] == 'dB'
+            assert (data[data.bounds]['image'].numpy() == self.power[:1]).all()
+
+    def test_bands_of_different_kinds(self, tmp_path: Path) -> None:
+        path = write(tmp_path / 'x.tif', self.power)
+        with pytest.raises(DataError, match=r'bands of different kinds \(VV dB, VH linear\)'):
+            Imagery({'sentinel1_grd': self.describe(path, ('VV dB', 'VH linear'))})
 
     def test_images_that_disagree(self, tmp_path: Path) -> None:
         write(tmp_path / 'a_db.tif', self.power)

@@ -40,8 +40,8 @@ def named_band(name: str, sensor: Sensor) -> tuple[Kind, Band | None, str] | Non
     return found
 
 
-# Behind a band: resolution, "(Raw)", versions.
-_NO_BAND = re.compile(r'\d+m|raw|cog|clip(?:ped)?|v\d+')
+# Behind a band: resolution, "(Raw)", versions, dates.
+_NO_BAND = re.compile(r'\d+m|raw|cog|clip(?:ped)?|v\d+|\d{4,}(?:t\d+)?')
 _CODE = re.compile(
     r'(?<![A-Za-z0-9])(?:(?:SR|sur_refl)_)?(?:(?:B|band_?)(?:0*\d{1,2}A?)|VV|VH|HH|HV)'
     r'(?:_VCID_\d)?(?![A-Za-z0-9])',

@@ -90,6 +90,9 @@ def decide_bands(
     for found in (said, from_name(path, bands, sensor, names)):
         if found is not None and any(one.kind != Kind.NOTHING for one in found):
             return _several(path, found, bands, sensor, is_mask)
+    named = named_band(Path(path).stem, sensor)
+    if named is not None and named[0] == Kind.EXTRA:
+        return Decision((), (), (), (f'named {named[2]!r}',))
     return _in_order(path, bands, sensor)
 
 

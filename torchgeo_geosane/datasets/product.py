@@ -22,6 +22,8 @@ class Product:
         scale: Reflectance, kelvin or dB of one digital number, with ``offset``; None is not known.
         offset: What is added after that.
         radar: What values are: ``'dB'``, ``'linear'``, ``'amplitude'``, ``'complex'``, or unknown.
+        dtype: How the files' type begins as they are delivered: values of another were converted, and
+            may be anything. Nothing says nothing.
     """
 
     title: str
@@ -33,3 +35,4 @@ class Product:
     scale: float | None = None
     offset: float = 0.0
     radar: Radar | None = None
+    dtype: str = ''

@@ -167,6 +167,7 @@ PRODUCTS: tuple[Product, ...] = (
         SENTINEL1,
         ('%Y%m%dt%H%M%S',),
         radar='complex',
+        dtype='complex',
     ),
     Product(
         'Sentinel-1 measurement, detected',
@@ -176,6 +177,7 @@ PRODUCTS: tuple[Product, ...] = (
         SENTINEL1,
         ('%Y%m%dt%H%M%S',),
         radar='amplitude',
+        dtype='uint',
     ),
     *(
         Product(

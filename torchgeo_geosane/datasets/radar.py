@@ -44,7 +44,7 @@ def radar_values(
 
     Raises:
         DataError: If what the user says contradicts the file, values are complex and the user does
-            not ask for their intensity, or they cannot be dB and nothing says what else.
+            not ask for their intensity.
     """
     if asked is not None and asked not in get_args(Radar):
         raise DataError(f'unknown radar {asked!r}{did_you_mean(asked, get_args(Radar))}')
@@ -60,7 +60,8 @@ def radar_values(
             "radar='complex', or name what it holds (dB, linear, amplitude)"
         )
     if asked is not None:
-        if said is not None and said != asked and not is_complex:
+        # What the user says beats names, which may be older than the values.
+        if said not in {None, asked} and evidence.how == How.STATED and not is_complex:
             raise DataError(
                 f'{path} holds {said} ({evidence.found}), but radar={asked!r} is asked for: '
                 f'leave radar out, or say {said!r}'
@@ -68,15 +69,6 @@ def radar_values(
         return asked, Evidence(How.TOLD, f'radar={asked!r}')
     if said is not None:
         return said, evidence
-    unsigned = any(dtype.startswith('uint') for dtype in dtypes)
-    if unsigned and all(
-        file.scales[b.number - 1] == 1 and not file.offsets[b.number - 1] for b in bands
-    ):
-        raise DataError(
-            f'{path} holds {", ".join(sorted(dtypes))}, which has no negative values and so is hardly '
-            "dB, and does not say what else: name it, as in radar='amplitude' (detected products "
-            "as delivered) or 'linear'"
-        )
     return 'dB', Evidence(How.GUESSED, 'nothing says what values are: taken as dB')
 
 
@@ -89,25 +81,30 @@ def _said(
     for unit in units:
         if _DB.intersection(words(unit)):
             return 'dB', Evidence(How.STATED, f'of unit {unit!r}')
-    for text in [text for band in bands for text in band.texts]:
-        held = _spelled(set(words(text)), calibrated=True)
-        if held is not None:
-            return held, Evidence(How.STATED, f'described as {text!r}')
+    texts = [text for band in bands for text in band.texts]
+    spelled = {text: held for text in texts if (held := _spelled(words(text))) is not None}
+    if len(set(spelled.values())) > 1:
+        raise DataError(
+            f'{path} holds bands of different kinds ({", ".join(spelled)}): convert them to one'
+        )
+    for text, held in spelled.items():
+        return held, Evidence(How.STATED, f'described as {text!r}')
+    for text in texts:
+        if _CALIBRATED.intersection(words(text)):
+            return 'linear', Evidence(How.NAMED, f'described as {text!r}, without dB')
     if asset is not None and asset.collection in _COLLECTIONS:
         found = Evidence(How.STATED, f'of the collection {asset.collection}')
         return _COLLECTIONS[asset.collection], found
+    dtype = file.dtypes[bands[0].number - 1]
     for named in products_of(path):
-        if named.product.radar is not None:
+        if named.product.radar is not None and dtype.startswith(named.product.dtype):
             return named.product.radar, Evidence(How.NAMED, f'{named.product.title}: {named.text}')
-    held = _spelled(set(words(Path(path).stem)), calibrated=False)
-    return held, Evidence(How.NAMED, f'named {Path(path).name}')
+    return _spelled(words(Path(path).stem)), Evidence(How.NAMED, f'named {Path(path).name}')
 
 
-def _spelled(found: set[str], calibrated: bool) -> Radar | None:
-    if _DB & found:
+def _spelled(found: Sequence[str]) -> Radar | None:
+    if _DB.intersection(found):
         return 'dB'
-    if _AMPLITUDE & found:
+    if _AMPLITUDE.intersection(found):
         return 'amplitude'
-    if _POWER & found:
-        return 'linear'
-    return 'linear' if calibrated and _CALIBRATED & found else None
+    return 'linear' if _POWER.intersection(found) else None

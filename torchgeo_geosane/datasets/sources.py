@@ -1,5 +1,6 @@
 """Sensors over one place: which acquisition a chip is read from, and its bands in their order."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -13,6 +14,7 @@ from torchgeo_geosane.datasets.acquisitions import Acquisition, Files, find_imag
 from torchgeo_geosane.datasets.block_cache import BlockCache
 from torchgeo_geosane.datasets.chips import DB, LINEAR
 from torchgeo_geosane.datasets.decoding import data_type, decode, extent
+from torchgeo_geosane.datasets.evidence import How
 from torchgeo_geosane.datasets.grid import Grid, Pixels
 from torchgeo_geosane.datasets.open_files import modified
 from torchgeo_geosane.datasets.product import Radar
@@ -191,9 +193,21 @@ def _source(
 def _check_radar(acquisitions: Sequence[Acquisition]) -> None:
     """Images of one sensor are one mosaic: all dB, or all power."""
     first: dict[bool, RasterFile] = {}
+    unlikely: list[RasterFile] = []
     for file in (file for one in acquisitions for file in one.files):
-        if file.radar is not None:
-            first.setdefault(file.radar[0] == 'dB', file)
+        if file.radar is None:
+            continue
+        first.setdefault(file.radar[0] == 'dB', file)
+        scaled = any(one.scale != 1 or one.offset for one in file.calibrations)
+        if file.radar[1].how == How.GUESSED and file.dtype.startswith('uint') and not scaled:
+            unlikely.append(file)
+    if unlikely:
+        warnings.warn(
+            f'{len(unlikely)} radar files are taken as dB, first {unlikely[0].path}, but hold '
+            f'{unlikely[0].dtype}, which has no negative values: if they are detected products as '
+            "delivered say radar='amplitude', or name what they hold (linear, dB)",
+            stacklevel=2,
+        )
     if len(first) == 2:
         in_db, other = first[True], first[False]
         assert in_db.radar is not None

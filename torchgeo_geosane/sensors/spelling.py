@@ -72,7 +72,8 @@ _EXTRA = _words(
     'cloudmask cloudprob clouddist cld cldprb snw snwprb snow shadow shadows hillshade fmask detfoo',
     'classi classification qualit quality confidence probability udm udm1 udm2 radsat lineage alpha',
     'aot wvp sza saa vza vaa angle angles lia incidence layover dem doy footprint',
-    'emis emsd trad drad urad atran cdist st tci pvi preview thumbnail quicklook ql browse overview',
+    'bqa gcp clm atb edg mg2 dfp iab emis emsd trad drad urad atran cdist st',
+    'tci pvi preview thumbnail quicklook ql browse overview',
 )
 # Computed from a band, and no longer it.
 _DERIVED = _words(
