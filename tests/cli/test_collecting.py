@@ -56,6 +56,7 @@ def test_collect_and_again(config: Path, tmp_path: Path, capsys: Capture) -> Non
         'task': 'despeckling',
         'licence': 'CC-BY-4.0',
         'tensors': '',
+        'lineage': 'folder/mine/sar_net.safetensors',
     }
     left_out = printed[printed.index('left out') :]
     assert 'folder/mine/text.pth' in left_out

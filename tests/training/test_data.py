@@ -80,7 +80,7 @@ def manifest(tmp_path) -> Path:
     """Of three models in a folder one is held out, and one was left out."""
     folder = tmp_path / 'models'
     folder.mkdir()
-    for seed, label in enumerate('abc'):
+    for seed, label in enumerate('abc', start=10):
         torch.save(toy_state(seed), folder / f'{label}.pt')
     path = tmp_path / 'manifest.jsonl'
     source = FolderSource(path=folder, licence='MIT')
@@ -105,6 +105,20 @@ def test_packages_come_before_the_manifest(foundry, collection, optimisation, ma
     data.setup()
     assert [m.entry.name for m in data.trained] == ['toy/a', 'toy/b', 'folder/models/a.pt']
     assert [m.entry.name for m in data.held_out] == ['toy/c', 'folder/models/b.pt']
+
+
+def test_siblings_are_held_out_together(foundry, optimisation, manifest, caplog):
+    """A copy that has been trained on a little would give away what is held out."""
+    state = toy_state(11)
+    state['fc.weight'] = state['fc.weight'] + 0.3
+    torch.save(state, manifest.parent / 'models' / 'd.pt')
+    source = FolderSource(path=manifest.parent / 'models', licence='MIT')
+    gather(manifest, Sources(folders=(source,)), progress=False)
+    collection = CollectionConfig(manifest=manifest, held_out=('folder/models/b.pt',))
+    data = FoundryDataModule(foundry, collection, optimisation)
+    data.setup()
+    assert {m.entry.name for m in data.held_out} == {'folder/models/b.pt', 'folder/models/d.pt'}
+    assert 'Held out as well, as siblings of what is: folder/models/d.pt' in caplog.text
 
 
 def test_a_file_that_changed_since_is_refused(foundry, optimisation, manifest):

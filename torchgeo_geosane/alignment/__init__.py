@@ -13,14 +13,14 @@ from names and shapes (``groups_of`` a state dict); the order is found by weight
 
 Networks finetuned from one start are in one order already: nothing of them moves. ``similarity``
 compares two networks as they are; ``chance`` is what a network of noise comes to, once aligned.
-``recall`` keeps alignments in the cache by fingerprints, ``to_bytes`` and ``from_bytes`` anywhere.
+``recall`` keeps alignments in the cache by fingerprints, ``to_text`` and ``from_text`` in a manifest.
 ``RandomPlaces`` with ``PermutedSource`` draws a random order, for a second view while training.
 """
 
 from torchgeo_geosane.alignment.align import Alignment, align, similarity, similarity_by_chance
 from torchgeo_geosane.alignment.find import find_groups, groups_of, groups_of_module
 from torchgeo_geosane.alignment.groups import Axis, Group, Groups, Places
-from torchgeo_geosane.alignment.stored import from_bytes, recall, to_bytes
+from torchgeo_geosane.alignment.stored import from_bytes, from_text, recall, to_bytes, to_text
 from torchgeo_geosane.alignment.view import PermutedSource, RandomPlaces
 
 __all__ = [
@@ -34,10 +34,12 @@ __all__ = [
     'align',
     'find_groups',
     'from_bytes',
+    'from_text',
     'groups_of',
     'groups_of_module',
     'recall',
     'similarity',
     'similarity_by_chance',
     'to_bytes',
+    'to_text',
 ]

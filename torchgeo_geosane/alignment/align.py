@@ -60,7 +60,7 @@ def align(
     Raises:
         AlignmentError: If the two are of different architectures, or hold NaN or infinite values.
     """
-    present = groups.within(_check_alike(source, reference))
+    present = groups.within(_check_alike(source, reference, groups))
     places = match(source, reference, present)
     before = similarity(source, reference)
     if not places:
@@ -145,8 +145,11 @@ class NoiseSource:
         return self.read(name).flatten(1)[start:stop]
 
 
-def _check_alike(source: TensorSource, reference: TensorSource) -> set[str]:
-    """The names of the tensors of both networks, if they are of one architecture."""
+def _check_alike(source: TensorSource, reference: TensorSource, groups: Groups) -> set[str]:
+    """The names of the tensors of both networks, if they are of one architecture.
+
+    Bands of a stem and classes of a head may differ: only what groups move must be equally many.
+    """
     ours, theirs = set(source.names()), set(reference.names())
     if ours != theirs:
         lacking = min(ours ^ theirs)
@@ -154,10 +157,9 @@ def _check_alike(source: TensorSource, reference: TensorSource) -> set[str]:
         raise AlignmentError(
             f'networks of different architectures cannot be aligned: of {lacking!r} {which}'
         )
-    for name in ours:
-        shapes = source.shape(name), reference.shape(name)
-        # The channels of a stem may differ.
-        if len({(len(shape), *shape[:1]) for shape in shapes}) > 1:
+    for name, dim in groups.by_axis:
+        shapes = [each.shape(name) for each in (source, reference) if name in ours]
+        if len({(len(shape), *shape[dim : dim + 1]) for shape in shapes}) > 1:
             raise AlignmentError(
                 f'networks of different architectures cannot be aligned: {name!r} has shape '
                 f'{list(shapes[0])}, in the reference {list(shapes[1])}'

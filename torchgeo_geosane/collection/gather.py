@@ -24,6 +24,7 @@ from torchgeo_geosane.collection.manifest import (
     read_lines,
     write_manifest,
 )
+from torchgeo_geosane.collection.order import hold_out, put_in_order
 from torchgeo_geosane.collection.rules import Rules
 from torchgeo_geosane.collection.sources import Sources
 from torchgeo_geosane.errors import GeoSANEError
@@ -48,12 +49,39 @@ class TokenCount:
     tokenisation: Tokenisation = 'dense'
 
 
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """What a foundry is only judged by.
+
+    Attributes:
+        held_out: Share of the lineages of every architecture, 0…1: models finetuned from one start
+            are trained on together or held out together.
+        seed: Determines which.
+    """
+
+    held_out: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the share.
+
+        Raises:
+            CollectionError: If it is none.
+        """
+        if not 0 <= self.held_out < 1:
+            raise CollectionError(
+                f'the share that is held out is from 0 to below 1, not {self.held_out}'
+            )
+
+
 def gather(
     output: Path,
     sources: Sources | None = None,
     manifest: Path | None = None,
     rules: Rules | None = None,
     tokens: TokenCount | None = None,
+    split: Split | None = None,
+    align: bool = True,
     progress: bool = True,
 ) -> list[ManifestEntry]:
     """Put a collection together and write its manifest.
@@ -67,6 +95,9 @@ def gather(
             out stay out, and of the others every hash must be the same.
         rules: What keeps a model out.
         tokens: How tokens are counted.
+        split: What is held out; with a manifest it says so itself.
+        align: Whether the units of every model are read in the order of one of its architecture;
+            the manifest says how they move. With a manifest it says so itself.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -86,7 +117,9 @@ def gather(
     if sources is None:
         entries = [gatherer.again(entry) for entry in _watched(before, progress)]
     else:
-        entries = [gatherer.describe(model) for model in _watched(sources.models(), progress)]
+        models = sources.models()
+        entries = [gatherer.describe(model) for model in _watched(models, progress)]
+        entries = _ordered(models, entries, split or Split(), align, progress)
     with replacing(Path(output)) as provisional:
         write_manifest(provisional, entries)
     lost = {entry.name for entry in entries if entry.skipped}
@@ -97,6 +130,32 @@ def gather(
             f'{min(lost)!r}; {output} says why'
         )
     return entries
+
+
+def _ordered(
+    models: Sequence[TrainedModel],
+    entries: list[ManifestEntry],
+    split: Split,
+    align: bool,
+    progress: bool,
+) -> list[ManifestEntry]:
+    """The entries with lineages, alignments and what is held out."""
+    kept = {entry.name for entry in entries if not entry.skipped}
+    ordered = put_in_order([m for m in models if m.name in kept], align, progress)
+    held_out = hold_out(ordered, split.held_out, split.seed) if split.held_out else set()
+    found = {model.name: model for model in ordered}
+    return [
+        entry
+        if entry.skipped
+        else dataclasses.replace(
+            entry,
+            split='held_out' if entry.name in held_out else 'trained',
+            lineage=found[entry.name].lineage,
+            reference=found[entry.name].reference,
+            alignment=found[entry.name].alignment,
+        )
+        for entry in entries
+    ]
 
 
 class _Gatherer:

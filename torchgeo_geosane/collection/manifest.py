@@ -36,6 +36,10 @@ class ManifestEntry:
         licence: SPDX identifier or name; None where none is stated.
         architecture: What it is, as far as known.
         tensors: Hash of its tensors, whatever their names (see ``collection.contents``).
+        lineage: The first of the models that it shares a start with; never split over trained and
+            held out.
+        reference: The model in whose order its units are read.
+        alignment: How they move to be in that order; none where they are.
         skipped: Why it is not part of the collection.
     """
 
@@ -52,6 +56,9 @@ class ManifestEntry:
     licence: str | None = None
     architecture: str | None = None
     tensors: str | None = None
+    lineage: str | None = None
+    reference: str | None = None
+    alignment: str | None = None
     skipped: str | None = None
 
     @classmethod
@@ -79,6 +86,7 @@ class ManifestEntry:
 _STATED = (
     *('name', 'package', 'version', 'file', 'sha256'),
     *('modality', 'task', 'licence', 'architecture'),
+    *('lineage', 'reference', 'alignment'),
 )
 
 

@@ -4,6 +4,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from torchgeo_geosane.collection import CollectionError, collect, read_manifest
+from torchgeo_geosane.collection.order import find_siblings, put_in_order
 from torchgeo_geosane.errors import did_you_mean
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.training.config import CollectionConfig, OptimisationConfig
@@ -60,6 +61,9 @@ class FoundryDataModule(LightningDataModule):
                 )
         held_out = {*self._collection.held_out}
         held_out |= {entry.name for entry in entries if entry.split == 'held_out'}
+        if any(model.lineage is None for model in models):
+            models = put_in_order(models, self._collection.align, progress=True)
+        held_out = find_siblings(models, held_out)
         for number, model in enumerate(models):
             opened = OpenedModel.open(
                 model, self._foundry, model.name in held_out, self._optimisation.permute, number

@@ -13,11 +13,17 @@ from typing import NotRequired, TypeAlias, TypedDict
 import torch
 from torch import Tensor
 
-from torchgeo_geosane.alignment import Groups, PermutedSource, RandomPlaces, groups_of
+from torchgeo_geosane.alignment import (
+    Groups,
+    PermutedSource,
+    RandomPlaces,
+    from_text,
+    groups_of,
+)
 from torchgeo_geosane.collection import CollectionError, ManifestEntry, TrainedModel
 from torchgeo_geosane.collection.contents import floating_shapes, weight_shapes
 from torchgeo_geosane.collection.mapped import map_weights, open_mapped
-from torchgeo_geosane.errors import TokenError
+from torchgeo_geosane.errors import CacheError, TokenError
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.layout import Layout, Tokenisation
 from torchgeo_geosane.foundry.source import TensorSource
@@ -91,9 +97,10 @@ class OpenedModel:
         file = map_weights(path, sha256)
         source = open_mapped(file)
         try:
+            _check_alignment(model.alignment, source)
             shapes = weight_shapes(source)
             layout = _plan(tuple(shapes.items()), config.token_size, config.tokenisation)
-        except (CollectionError, TokenError) as error:
+        except (CacheError, CollectionError, TokenError) as error:
             raise CollectionError(f'cannot train on {model.name!r}: {error}') from error
         entry = ManifestEntry.describe(model, shapes, layout, 'held_out' if held_out else 'trained')
         hidden = None
@@ -103,9 +110,14 @@ class OpenedModel:
         return cls(entry, file, layout, config.row_scale, hidden, number)
 
     @property
+    def _source(self) -> TensorSource:
+        """Its tensors, in the order of its reference."""
+        return _source(self.file, self.entry.alignment)
+
+    @property
     def reader(self) -> TokenReader:
         """Cuts its tokens."""
-        return TokenReader(_source(self.file), self.layout, self.row_scale)
+        return TokenReader(self._source, self.layout, self.row_scale)
 
     def runs(self, length: int = 8192) -> Iterator[Tensor]:
         """All tokens of the model in order, in runs of at most ``length``: ``[n, token_size]``."""
@@ -145,13 +157,32 @@ class OpenedModel:
             hidden.touch(name) for segment, *_ in pieces for name in (segment.weight, segment.bias)
         ):
             return None
-        source = PermutedSource(_source(self.file), RandomPlaces(hidden, seed))
+        source = PermutedSource(self._source, RandomPlaces(hidden, seed))
         return TokenReader(source, self.layout, self.row_scale).read(start, stop)
 
 
 @lru_cache(maxsize=_MAPPED_MODELS)
-def _source(file: Path) -> TensorSource:
-    return open_mapped(file)
+def _source(file: Path, alignment: str | None) -> TensorSource:
+    source = open_mapped(file)
+    return source if alignment is None else from_text(alignment).view(source)
+
+
+def _check_alignment(alignment: str | None, source: TensorSource) -> None:
+    """Make sure that an alignment is one of this model.
+
+    Raises:
+        CacheError: If it is none at all.
+        CollectionError: If it is another model's.
+    """
+    places = from_text(alignment).places if alignment else {}
+    known = set(source.names())
+    for (name, dim), order in places.items():
+        shape = source.shape(name) if name in known else ()
+        if shape[dim : dim + 1] != (len(order),):
+            raise CollectionError(
+                f'its alignment moves {len(order)} units of {name!r}, whose shape is {list(shape)}: '
+                'collect it anew'
+            )
 
 
 @cache

@@ -1,0 +1,213 @@
+"""Which models of a collection are siblings, and the order in which their units are read.
+
+Models of one architecture that were trained apart have their units in orders of their own; to a
+foundry they are noise to each other. Each is aligned to one of them, the *reference*: the medoid,
+which resembles the others most. Models finetuned from one start, a *lineage*, resemble each other as
+they are, so nothing of them moves; and what has been trained on must not be held out as a sibling.
+"""
+
+import dataclasses
+import hashlib
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from torchgeo_geosane.alignment import (
+    Alignment,
+    Groups,
+    align,
+    groups_of,
+    recall,
+    to_text,
+)
+from torchgeo_geosane.collection.base import CollectionError, TrainedModel
+from torchgeo_geosane.collection.contents import floating_shapes
+from torchgeo_geosane.collection.mapped import map_weights, open_mapped
+from torchgeo_geosane.foundry.source import RenamedSource, TensorSource
+from torchgeo_geosane.providers.catalog import ARCHITECTURES
+
+logger = logging.getLogger(__name__)
+
+# Mean cosine of the weights of two models from which they are siblings. Finetuned from one start they
+# had .5 to .98 in what was measured, trained apart at most .17.
+SIBLINGS = 0.3
+# Of each model about so many values are compared, the same places of all.
+_SAMPLED = 200_000
+
+
+def put_in_order(
+    models: Sequence[TrainedModel], align_units: bool = True, progress: bool = False
+) -> list[TrainedModel]:
+    """Find lineages, and align every model to the reference of its architecture.
+
+    Args:
+        models: The models of a collection; fetched if need be.
+        align_units: Whether units are aligned; if not, lineages alone are found.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The models, in the same order, with ``lineage``, ``reference`` and ``alignment`` filled in.
+
+    Raises:
+        CollectionError: If a model cannot be had or read.
+    """
+    ordered = {model.name: dataclasses.replace(model, lineage=model.name) for model in models}
+    with tqdm(
+        total=len(models), desc='aligning', unit='model', disable=not progress, leave=False
+    ) as bar:
+        for alike in _alike(models):
+            for model in _order_alike(alike, align_units):
+                ordered[model.name] = model
+                bar.update()
+    return [ordered[model.name] for model in models]
+
+
+def find_siblings(models: Iterable[TrainedModel], held_out: set[str]) -> set[str]:
+    """The names of the models that are held out, with all their siblings."""
+    known = list(models)
+    lineages = {model.lineage for model in known if model.name in held_out and model.lineage}
+    siblings = {model.name for model in known if model.lineage in lineages} - held_out
+    if siblings:
+        logger.warning(
+            'Held out as well, as siblings of what is: %s. Trained on, they would give it away.',
+            ', '.join(sorted(siblings)),
+        )
+    return held_out | siblings
+
+
+def hold_out(models: Sequence[TrainedModel], share: float, seed: int) -> set[str]:
+    """Choose whole lineages of every architecture to be held out.
+
+    Args:
+        models: Models in order, see :func:`put_in_order`.
+        share: Which share of an architecture's lineages, above 0 and below 1.
+        seed: Determines which.
+
+    Returns:
+        Names of models. Of an architecture of one lineage none is held out.
+
+    Raises:
+        CollectionError: If no architecture has two lineages: whatever was held out would be a
+            sibling of what is trained on.
+    """
+    lineages: dict[str, dict[str, None]] = defaultdict(dict)
+    for model in models:
+        lineages[model.reference or model.name][model.lineage or model.name] = None
+    chosen: set[str] = set()
+    for own in lineages.values():
+        drawn = sorted(own, key=lambda name: hashlib.sha256(f'{seed} {name}'.encode()).digest())
+        most = len(drawn) - 1
+        chosen |= set(drawn[: min(most, max(1, round(share * len(drawn))))] if most else [])
+    if models and not chosen:
+        raise CollectionError(
+            f'a share of {share} cannot be held out: of no architecture are there two models that '
+            'are no siblings. Hold out none, or collect models that were trained apart'
+        )
+    return {model.name for model in models if model.lineage in chosen}
+
+
+def _alike(models: Sequence[TrainedModel]) -> Iterator[list[TrainedModel]]:
+    """The models of each architecture, told by the names and ranks of their tensors."""
+    found: dict[object, list[TrainedModel]] = defaultdict(list)
+    for model in models:
+        shapes = floating_shapes(_open(model))
+        found[tuple((name, len(shape)) for name, shape in sorted(shapes.items()))].append(model)
+    yield from (alike for alike in found.values() if len(alike) > 1)
+
+
+def _order_alike(models: list[TrainedModel], align_units: bool) -> Iterator[TrainedModel]:
+    """The models of one architecture, by what their groups move: widths may still differ."""
+    by_widths: dict[object, list[tuple[TrainedModel, Groups]]] = defaultdict(list)
+    for model in models:
+        shapes = floating_shapes(_open(model))
+        groups = groups_of(shapes, _timm_name(model)) if align_units else Groups()
+        widths: list[object] = [(axis, shapes[axis[0]][axis[1]]) for axis in groups.by_axis]
+        by_widths[tuple(widths or sorted(shapes.items()))].append((model, groups))
+    for found in by_widths.values():
+        yield from _order_equals(*zip(*found, strict=True))
+
+
+def _order_equals(
+    models: tuple[TrainedModel, ...], groups: tuple[Groups, ...]
+) -> Iterator[TrainedModel]:
+    likeness = _likeness(models)
+    lineages = _lineages(likeness >= SIBLINGS)
+    medoid = int(likeness.sum(1).argmax())
+    reference = models[medoid]
+    chance = None
+    for index, (model, own) in enumerate(zip(models, groups, strict=True)):
+        found = dataclasses.replace(model, lineage=models[lineages[index]].name)
+        if own.count and len(models) > 1:
+            found = dataclasses.replace(found, reference=reference.name)
+            if index != medoid:
+                aligned = _align(model, reference, own, chance)
+                chance = chance if aligned.chance is None else aligned.chance
+                text = to_text(aligned) if aligned.moved else None
+                found = dataclasses.replace(found, alignment=text)
+        yield found
+
+
+def _align(
+    model: TrainedModel, reference: TrainedModel, groups: Groups, chance: float | None
+) -> Alignment:
+    hashes = [each.locate()[1] for each in (model, reference)]
+
+    def find() -> Alignment:
+        return align(_floating(model), _floating(reference), groups, chance)
+
+    return recall(['collection', *hashes], find)
+
+
+def _likeness(models: Sequence[TrainedModel]) -> Tensor:
+    """Mean cosine of all pairs, as the models are: ``[n, n]``."""
+    shapes = [floating_shapes(_open(model)) for model in models]
+    common = [
+        name
+        for name, shape in shapes[0].items()
+        if len(shape) > 1 and all(other.get(name) == shape for other in shapes)
+    ]
+    total = sum(math.prod(shapes[0][name]) for name in common)
+    step = max(1, total // _SAMPLED)
+    sampled = torch.stack([_sample(_open(model), common, step) for model in models])
+    return sampled @ sampled.T
+
+
+def _sample(source: TensorSource, names: Sequence[str], step: int) -> Tensor:
+    """Every so manieth value of some tensors, each tensor in units of its size: of norm 1."""
+    pieces = []
+    for name in names:
+        values = source.read(name).flatten()[::step].float()
+        norm = values.norm()
+        pieces.append(values * (len(values) ** 0.5 / norm) if norm else values)
+    found = torch.cat(pieces) if pieces else torch.zeros(1)
+    return torch.nn.functional.normalize(found, dim=0)
+
+
+def _lineages(related: Tensor) -> list[int]:
+    """For each model the first that it is related to, be it through others."""
+    first = list(range(len(related)))
+    for one, other in related.nonzero().tolist():
+        low, high = sorted((first[one], first[other]))
+        if low != high:
+            first = [low if each == high else each for each in first]
+    return first
+
+
+def _open(model: TrainedModel) -> TensorSource:
+    return open_mapped(map_weights(*model.locate()))
+
+
+def _floating(model: TrainedModel) -> TensorSource:
+    source = _open(model)
+    return RenamedSource(source, {name: name for name in floating_shapes(source)})
+
+
+def _timm_name(model: TrainedModel) -> str:
+    """The architecture in timm's words, as far as known."""
+    name = model.architecture or ''
+    return ARCHITECTURES.get(name, name).partition('.')[0]
