@@ -7,6 +7,7 @@ from torchgeo_geosane.datamodules.dior import GeoSANEDIORDataModule
 from torchgeo_geosane.datamodules.eurosat import GeoSANEEuroSATDataModule
 from torchgeo_geosane.datamodules.fmow import FMoWDataModule
 from torchgeo_geosane.datamodules.fmow_sentinel import FMoWSentinelDataModule
+from torchgeo_geosane.datamodules.geo_photos import GeoPhotosDataModule
 from torchgeo_geosane.datamodules.imagery import ImageryDataModule
 from torchgeo_geosane.datamodules.resisc45 import GeoSANERESISC45DataModule
 from torchgeo_geosane.datamodules.sen1floods11 import Sen1Floods11DataModule
@@ -18,6 +19,7 @@ __all__ = [
     'DFC2020DataModule',
     'FMoWDataModule',
     'FMoWSentinelDataModule',
+    'GeoPhotosDataModule',
     'GeoSANEBigEarthNetDataModule',
     'GeoSANEDIORDataModule',
     'GeoSANEEuroSATDataModule',

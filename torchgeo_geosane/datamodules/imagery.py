@@ -13,9 +13,15 @@ from torchgeo.datasets import stack_samples
 
 from torchgeo_geosane.datamodules.few_shot import check_fraction, few_shot
 from torchgeo_geosane.datamodules.loading import GuardedLoader, reading_ahead
-from torchgeo_geosane.datamodules.measuring import measured
+from torchgeo_geosane.datamodules.measuring import measured, sensor_statistics
 from torchgeo_geosane.datamodules.parts import By, Part, divide, other_way
-from torchgeo_geosane.datamodules.pipelines import BandScale, augmentation, flips, normalisation
+from torchgeo_geosane.datamodules.pipelines import (
+    BandScale,
+    augmentation,
+    chosen_scales,
+    flips,
+    normalisation,
+)
 from torchgeo_geosane.datamodules.squares import few_labels
 from torchgeo_geosane.datamodules.task_check import Facts, check_task
 from torchgeo_geosane.datamodules.training_chips import TrainingChips
@@ -212,33 +218,9 @@ class ImageryDataModule(GeoDataModule):
         self._trained = state_dict or None
 
     def _scales(self, data: Imagery) -> list[BandScale]:
-        known: tuple[Sequence[float | None], ...]
         if None not in self._given or self.statistics == 'sensor':
-            known = tuple(
-                [getattr(band, name) for band in data.stack.channels] for name in ('mean', 'std')
-            )
-        else:
-            known = measured(self._parts['train'], self.size)
-        means, stds = (
-            found if given is None else list(given)
-            for given, found in zip(self._given, known, strict=True)
-        )
-        if len(means) != len(data.bands) or len(stds) != len(data.bands):
-            raise DataError(
-                f'{len(means)} means and {len(stds)} standard deviations for {len(data.bands)} '
-                f'bands ({", ".join(data.bands)}): give one for each'
-            )
-        scales = [
-            BandScale(mean, std)
-            for mean, std in zip(means, stds, strict=True)
-            if mean is not None and std is not None
-        ]
-        if len(scales) < len(means):
-            raise DataError(
-                'the statistics of some bands are not known: set statistics: training, or give '
-                'mean and std'
-            )
-        return scales
+            return chosen_scales(data.bands, sensor_statistics(data), self._given)
+        return chosen_scales(data.bands, measured(self._parts['train'], self.size), self._given)
 
     def _set_training(self) -> None:
         part = self._parts['train']

@@ -28,6 +28,12 @@ def measured(data: Imagery, size: int) -> tuple[list[float], list[float]]:
     return mean.tolist(), std.tolist()
 
 
+def sensor_statistics(data: Imagery) -> tuple[list[float | None], list[float | None]]:
+    """Mean and standard deviation of each band as its sensor knows them, else None."""
+    channels = data.stack.channels
+    return [band.mean for band in channels], [band.std for band in channels]
+
+
 def _images(data: Imagery, size: int) -> Iterator[Tensor]:
     steps = in_decibels(list(data.units.values()))
     windows = grid_windows(data, size)

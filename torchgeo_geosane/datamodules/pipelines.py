@@ -61,6 +61,42 @@ def sensor_scales(
     }
 
 
+def chosen_scales(
+    bands: Sequence[str],
+    known: tuple[Sequence[float | None], Sequence[float | None]],
+    given: tuple[Sequence[float] | None, Sequence[float] | None],
+) -> list[BandScale]:
+    """How bands are normalised: as somebody says, else as is known.
+
+    Args:
+        bands: Their names.
+        known: Mean and standard deviation of each band; None where it is not known.
+        given: What somebody says instead.
+
+    Raises:
+        DataError: If another number of them is given, or those of a band are not known.
+    """
+    means, stds = (
+        found if said is None else list(said) for said, found in zip(given, known, strict=True)
+    )
+    if len(means) != len(bands) or len(stds) != len(bands):
+        raise DataError(
+            f'{len(means)} means and {len(stds)} standard deviations for {len(bands)} '
+            f'bands ({", ".join(bands)}): give one for each'
+        )
+    scales = [
+        BandScale(mean, std)
+        for mean, std in zip(means, stds, strict=True)
+        if mean is not None and std is not None
+    ]
+    if len(scales) < len(means):
+        raise DataError(
+            'the statistics of some bands are not known: set statistics: training, or give '
+            'mean and std'
+        )
+    return scales
+
+
 def normalisation(units: Sequence[str], scales: Sequence[BandScale]) -> K.AugmentationSequential:
     """For evaluation: radar in dB, clipping, normalisation.
 

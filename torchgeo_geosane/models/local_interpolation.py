@@ -49,7 +49,7 @@ class LocalInterpolation(nn.Module):
         Raises:
             LocationError: If a point lies outside of its image, or shapes do not fit.
         """
-        _check(features, points)
+        check_points(features, points)
         height, width = features.shape[-2:]
         unfolded = F.unfold(features, _NEIGHBOURHOOD, padding=1)
         rows, columns = _two_cells(points[..., 1], height), _two_cells(points[..., 0], width)
@@ -79,7 +79,16 @@ def _two_cells(points: Tensor, cells: int) -> list[tuple[Tensor, Tensor, Tensor]
     return [(lower.long(), below, 1 - share), (upper.long(), above, share)]
 
 
-def _check(features: Tensor, points: Tensor) -> None:
+def check_points(features: Tensor, points: Tensor) -> None:
+    """Check that points lie in the images of feature maps.
+
+    Args:
+        features: ``[batch, channels, height, width]``.
+        points: ``[batch, n, 2]``.
+
+    Raises:
+        LocationError: If they do not, or shapes do not fit.
+    """
     if features.ndim != 4 or points.ndim != 3 or points.shape[-1] != 2:
         raise LocationError(
             'a feature map is [batch, channels, height, width] and points are [batch, n, 2], not '

@@ -1,4 +1,4 @@
-"""Tasks of TorchGeo's that do not take weights of others, or do not keep them."""
+"""Tasks that TorchGeo lacks, and those of it that do not take weights of others, or lose them."""
 
 from contextlib import suppress
 
@@ -6,8 +6,15 @@ from torchgeo_geosane.tasks.detection import (
     GeoSANEInstanceSegmentationTask,
     GeoSANEObjectDetectionTask,
 )
+from torchgeo_geosane.tasks.geo_alignment import GeoAlignmentTask
+from torchgeo_geosane.tasks.point import PointTask
 
-__all__ = ['GeoSANEInstanceSegmentationTask', 'GeoSANEObjectDetectionTask']
+__all__ = [
+    'GeoAlignmentTask',
+    'GeoSANEInstanceSegmentationTask',
+    'GeoSANEObjectDetectionTask',
+    'PointTask',
+]
 
 # Their names in earlier versions, by which configs still find them. The classes are not called so: a
 # short class path such as `ObjectDetectionTask` stays TorchGeo's.
