@@ -17,14 +17,20 @@ author = 'the torchgeo-geosane contributors'
 copyright = author  # noqa: A001
 version = release = torchgeo_geosane.__version__
 
-extensions = ['sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'myst_nb', 'geosane_docs']
+extensions = [
+    'sphinx.ext.autodoc',
+    'sphinx.ext.napoleon',
+    'sphinx.ext.mathjax',
+    'myst_nb',
+    'geosane_docs',
+]
 # The benchmarks' reports are included by the page measurements.md.
 exclude_patterns = ['_build', 'benchmarks']
 
 html_theme = 'furo'
 html_title = f'torchgeo-geosane {version}'
 
-myst_enable_extensions = ['colon_fence', 'deflist']
+myst_enable_extensions = ['colon_fence', 'deflist', 'dollarmath']
 myst_heading_anchors = 3
 
 autodoc_member_order = 'bysource'
