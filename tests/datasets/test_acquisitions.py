@@ -11,6 +11,7 @@ from rasters import UTM, write_raster
 from torchgeo_geosane.datasets import Imagery
 from torchgeo_geosane.datasets.acquisitions import Acquisition, find_acquisitions
 from torchgeo_geosane.datasets.evidence import How
+from torchgeo_geosane.errors import DataError
 from torchgeo_geosane.sensors import get_sensor
 
 
@@ -225,3 +226,32 @@ class TestStac:
         path = write_item(tmp_path / 'item.json', {'image': {'href': 'image.tif'}}, **times)
         (image,) = find_acquisitions(path, get_sensor('rgb'))
         assert (image.start.day, image.stop.day) == (1, 10)
+
+    def test_no_data_that_the_item_alone_states(self, tmp_path: Path) -> None:
+        write(tmp_path / 'image.tif', 7)
+        rasters = [{'nodata': 7}, {'nodata': 'nan'}, {'nodata': -70_000}]
+        path = write_item(
+            tmp_path / 'item.json', {'image': {'href': 'image.tif', 'raster:bands': rasters}}
+        )
+        data = Imagery({'rgb': path}, nodata='nan')
+        image = data[data.bounds]['image'].numpy()
+        assert np.isnan(image[0]).all()
+        assert (image[1:] == 7).all()
+
+    @pytest.mark.parametrize(
+        ('properties', 'message'),
+        [
+            ({'platform': 'landsat-8'}, 'of landsat-8, and not of sensor'),
+            ({'platform': 'Sentinel-1A', 'sar:polarizations': ['HH', 'HV']}, 'of Sentinel-1A'),
+        ],
+    )
+    def test_items_of_another_satellite(
+        self, tmp_path: Path, properties: dict[str, Any], message: str
+    ) -> None:
+        write(tmp_path / 'image.tif')
+        path = write_item(tmp_path / 'item.json', {'image': {'href': 'image.tif'}}, **properties)
+        with pytest.raises(DataError, match=message):
+            Imagery({'sentinel2_rgb': path})
+        with pytest.raises(DataError, match='name another sensor'):
+            Imagery({'sentinel1_grd': path})
+        assert len(Imagery({'rgb': path})) == 1

@@ -185,6 +185,14 @@ def test_a_mapping_says_which_is_which(tmp_path: Path) -> None:
             Imagery({'rgbn': wrong})
 
 
+def test_blocks_of_another_mapping_are_not_used(tmp_path: Path) -> None:
+    path = write(tmp_path / 'scene.tif', 3)
+    for order in ((1, 2, 3), (3, 2, 1)):
+        bands = dict(zip(('R', 'G', 'B'), order, strict=True))
+        found = read('rgb', {'files': path, 'bands': bands}, cache=tmp_path / 'blocks')
+        assert found == bands
+
+
 class TestAlpha:
     """A fourth band of 8 bits, which GDAL tags as alpha whatever it is."""
 

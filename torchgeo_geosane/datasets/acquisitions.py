@@ -286,9 +286,15 @@ def _dates(name: str, files: Sequence[RasterFile]) -> tuple[pd.Timestamp, pd.Tim
 
 def _from_item(item: StacItem, sensor: Sensor, told: Told) -> Acquisition:
     """The image of a STAC item: its assets by the bands that they state, their keys and names."""
+    other = item.contradicts(sensor)
+    if other:
+        raise DataError(
+            f'STAC item {item.name!r} is {other}, and not of sensor {sensor.name!r} '
+            f'({", ".join(sensor.band_names)}): name another sensor'
+        )
     candidates = [asset for asset in item.assets if asset.names_band_of(sensor)]
     if not candidates:
-        candidates = [asset for asset in item.assets if asset.is_raster and not asset.bands]
+        candidates = [asset for asset in item.assets if asset.is_raster and not asset.said]
     files: list[RasterFile] = []
     for asset in candidates:
         file = header(asset.href, sensor, told, asset)

@@ -39,7 +39,7 @@ class FileBand:
 
 def file_bands(file: DatasetReader) -> list[FileBand]:
     """What an open file states about each of its bands."""
-    snap = [] if any(file.descriptions) else _snap_names(file)
+    snap = [] if file.count == 1 or any(file.descriptions) else _snap_names(file)
     found = []
     for number in file.indexes:
         tags = {

@@ -16,7 +16,7 @@ from torchgeo_geosane.datasets.evidence import Evidence
 from torchgeo_geosane.datasets.file_bands import Mapped, decide_bands
 from torchgeo_geosane.datasets.georeference import georeference
 from torchgeo_geosane.datasets.grid import Bounds, Grid, Pixels
-from torchgeo_geosane.datasets.no_data import is_masked, nodata_values
+from torchgeo_geosane.datasets.no_data import holdable, is_masked, nodata_values
 from torchgeo_geosane.datasets.open_files import open_file
 from torchgeo_geosane.datasets.product import Radar
 from torchgeo_geosane.datasets.product_names import Span, stated_time
@@ -198,15 +198,14 @@ def _with_values(
     if radar is None and any(dtype.startswith('complex') for dtype in dtypes):
         raise DataError(f'{path} holds complex values, which only radar has: name another sensor')
     meant = calibrations(path, file, numbers, bands, (told.scale, told.offset), asset)
+    nodata = _nodata(file, numbers, asset)
     if radar is not None and radar[0] in {'amplitude', 'complex'}:
-        nodata = tuple(file.nodatavals[number - 1] for number in numbers)
         return replace(
             found,
             radar=radar,
             nodata=tuple(None if value is None else abs(value) ** 2 for value in nodata),
             calibrations=tuple(replace(one, scale=one.scale**2) for one in meant),
         )
-    nodata = nodata_values(file, numbers)
     return replace(
         found,
         radar=radar,
@@ -216,6 +215,19 @@ def _with_values(
         ),
         calibrations=meant,
     )
+
+
+def _nodata(
+    file: DatasetReader, numbers: Sequence[int], asset: StacAsset | None
+) -> tuple[float | None, ...]:
+    """The value of each band that means no data: what the file states, else the STAC item."""
+    if any(file.dtypes[number - 1].startswith('complex') for number in numbers):
+        return tuple(file.nodatavals[number - 1] for number in numbers)
+    stated = list(nodata_values(file, numbers))
+    for at, number in enumerate(numbers):
+        if stated[at] is None and asset is not None and number <= len(asset.bands):
+            stated[at] = holdable(asset.bands[number - 1].nodata, file.dtypes[number - 1])
+    return tuple(stated)
 
 
 def _only_alpha(file: DatasetReader, numbers: Sequence[int]) -> bool:

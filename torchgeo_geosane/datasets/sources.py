@@ -89,7 +89,11 @@ class Source:
             return self._decode(acquisition, grid, pixels)  # It may lie on the other side.
         if here.is_empty:
             return np.full((len(self.bands), pixels.height, pixels.width), np.nan, np.float32)
-        stamps = [(file.path, modified(file.path)) for file in acquisition.holding(self.bands)]
+        # What one and the same file holds may be told otherwise.
+        stamps = [
+            (file.path, modified(file.path), file.bands, file.indexes, file.nodata)
+            for file in acquisition.holding(self.bands)
+        ]
         image = cache.read(
             f'{_FORMAT} {stamps} {self.bands} {self.nodata} {grid.name}{_values(acquisition, self.bands)}',
             here,

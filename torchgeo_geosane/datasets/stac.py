@@ -23,6 +23,17 @@ _PREVIEWS = {'visual', 'tci', 'preview', 'thumbnail', 'overview', 'tilejson'}
 _RASTERS = ('image/tiff', 'image/jp2', 'image/vnd.stac.geotiff', 'application/x-geotiff')
 
 
+_PLATFORMS = {
+    'sentinel-1': 'sentinel1',
+    'sentinel-2': 'sentinel2',
+    'landsat-4': 'landsat_tm',
+    'landsat-5': 'landsat_tm',
+    'landsat-7': 'landsat_etm',
+    'landsat-8': 'landsat_oli',
+    'landsat-9': 'landsat_oli',
+}
+
+
 @dataclass(frozen=True)
 class StacBand:
     """A band of an asset.
@@ -32,12 +43,14 @@ class StacBand:
         scale: What one digital number is worth, or None.
         offset: What is added after that, or None.
         unit: Unit of the result, or nothing.
+        nodata: Digital number that means no data, or None.
     """
 
     texts: tuple[str, ...]
     scale: float | None = None
     offset: float | None = None
     unit: str = ''
+    nodata: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +78,7 @@ class StacAsset:
     @property
     def said(self) -> str:
         """The names of its bands, to be read by a person."""
-        return ', '.join('/'.join(band.texts) for band in self.bands)
+        return ', '.join('/'.join(band.texts) for band in self.bands if band.texts)
 
     def names(self, count: int) -> list[tuple[str, ...]] | None:
         """Names of each band of the file, if the item has any for so many bands."""
@@ -99,12 +112,26 @@ class StacItem:
         assets: Its files, without thumbnails, previews and metadata.
         start: When it was taken.
         stop: When that ended.
+        platform: Name of the satellite, or nothing.
+        polarisations: Those of all assets of radar, or none.
     """
 
     name: str
     assets: tuple[StacAsset, ...]
     start: pd.Timestamp
     stop: pd.Timestamp
+    platform: str = ''
+    polarisations: tuple[str, ...] = ()
+
+    def contradicts(self, sensor: Sensor) -> str:
+        """What the item says that a sensor is not; photographs may be of anything."""
+        if all(band.gain is None for band in sensor.bands):
+            return ''
+        for platform, prefix in _PLATFORMS.items():
+            if self.platform.lower().startswith(platform) and not sensor.name.startswith(prefix):
+                return f'of {self.platform}'
+        other = self.polarisations and set(self.polarisations).isdisjoint(sensor.band_names)
+        return f'of {", ".join(self.polarisations)}' if other else ''
 
 
 def is_stac(path: str | Path) -> bool:
@@ -173,6 +200,8 @@ def _item(path: Path, item: pystac.Item) -> StacItem:
         ),
         start=_utc(start),
         stop=_utc(stop) + pd.Timedelta(milliseconds=999),
+        platform=str(properties.get('platform') or properties.get('constellation') or ''),
+        polarisations=tuple(map(str, properties.get('sar:polarizations') or ())),
     )
 
 
@@ -224,6 +253,7 @@ def _bands(fields: Mapping[str, Any]) -> tuple[StacBand, ...]:
             scale=_number(band, 'scale'),
             offset=_number(band, 'offset'),
             unit=str(band.get('unit') or ''),
+            nodata=_number(band, 'nodata'),
         )
         for band in merged
     )
@@ -238,6 +268,7 @@ def _texts(band: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _number(band: Mapping[str, Any], name: str) -> float | None:
     value = band.get(f'raster:{name}', band.get(name))
+    # Version 1.0 writes 'nan' and 'inf' as texts.
     return None if value is None else float(value)
 
 
