@@ -96,6 +96,26 @@ def test_two_sites_far_apart(tmp_path: Path, split: str, far: tuple[int, int]) -
         module.setup(stage)
 
 
+def test_the_second_sensor_shows_no_other_part_either(tmp_path: Path) -> None:
+    """Chips that reach beyond their part have no radar there."""
+    write(tmp_path / 's2' / 'a.tif', 0, width=90)
+    radar = np.tile(np.arange(90, dtype=np.float32), (2, 20, 1)) - 100
+    place = {'crs': 'EPSG:32633', 'transform': from_origin(500_000, 5_000_000, 10, 10)}
+    write_raster(tmp_path / 's1' / 'a.tif', radar, **place)
+    data = Imagery({RGB: tmp_path / 's2', 'sentinel1_grd': tmp_path / 's1'})
+    seen = []
+    for part in divide(data, 'region').values():
+        columns: set[int] = set()
+        for window in grid_windows(part, 16):
+            image = part.pixels(window)
+            assert (np.isnan(image[0]) == np.isnan(image[4])).all()
+            columns |= set((image[4][~np.isnan(image[4])] + 100).round().astype(int).tolist())
+        seen.append(columns)
+    assert not seen[0] & seen[1]
+    assert not seen[1] & seen[2]
+    assert max(seen[0]) < min(seen[1]) < max(seen[1]) < min(seen[2])
+
+
 def test_neighbours_that_touch_are_one_region_but_two_scenes(tmp_path: Path) -> None:
     for at in range(4):
         write(tmp_path / f'{at}.tif', 40 * at)

@@ -292,7 +292,7 @@ def test_across_the_antimeridian(tmp_path: Path) -> None:
     x, y = rasterio.warp.transform('EPSG:4326', 'EPSG:32660', [180.0], [-17.0])
     place = from_origin(x[0] - 800, y[0] + 400, 50, 50)
     write_raster(
-        tmp_path / 'i.tif', np.ones((3, 16, 32), np.uint16), crs='EPSG:32660', transform=place
+        tmp_path / 'image.tif', np.ones((3, 16, 32), np.uint16), crs='EPSG:32660', transform=place
     )
     east = ('east', shapely.box(-180, -18, -179, -16))
     beyond = ('east', shapely.box(180, -18, 181, -16))
@@ -303,7 +303,10 @@ def test_across_the_antimeridian(tmp_path: Path) -> None:
         )
         frame.to_file(tmp_path / 'x.gpkg')
         found = mask(
-            tmp_path / 'i.tif', labels=tmp_path / 'x.gpkg', attribute='k', classes=['west', 'east']
+            tmp_path / 'image.tif',
+            labels=tmp_path / 'x.gpkg',
+            attribute='k',
+            classes=['west', 'east'],
         )
         assert (found[:, :15] == 0).all()
         assert (found[:, 17:] == 1).all()
@@ -328,14 +331,60 @@ def test_smaller_polygons_of_several_files_lie_on_top(image: Path, tmp_path: Pat
     assert (found == 1).sum() > 50
 
 
+@pytest.mark.parametrize('system', [CRS, 'EPSG:4326', 'EPSG:3035'])
+@pytest.mark.parametrize(
+    'kind', ['crossing itself', 'with a hole', 'in parts', 'in three dimensions']
+)
+def test_shapes_of_any_kind(image: Path, tmp_path: Path, system: str, kind: str) -> None:
+    right, bottom = LEFT + 10 * WIDTH, TOP - 10 * HEIGHT
+    whole = shapely.box(LEFT, bottom, right, TOP)
+    shape = {
+        'crossing itself': shapely.Polygon(
+            [(LEFT, bottom), (right, TOP), (right, bottom), (LEFT, TOP)]
+        ),
+        'with a hole': shapely.box(LEFT - 1e4, bottom - 1e4, right + 1e4, TOP + 1e4)
+        - shapely.box(LEFT + 80, bottom + 80, right - 80, TOP - 80),
+        'in parts': whole - shapely.box(LEFT + 100, bottom, LEFT + 200, TOP),
+        'in three dimensions': shapely.force_3d(shapely.box(LEFT, bottom, LEFT + 200, TOP), 5),
+    }[kind]
+    frame = gpd.GeoDataFrame({'k': ['b', 'a']}, geometry=[shape, whole.buffer(10)], crs=CRS)
+    frame.to_crs(system).to_file(tmp_path / 'x.gpkg')
+    found = mask(image, labels=tmp_path / 'x.gpkg', attribute='k', classes=['b', 'a'])
+    drawn = rasterize([shapely.make_valid(shape)], (HEIGHT, WIDTH), transform=PLACE)
+    expected = np.ones_like(drawn) if kind == 'with a hole' else 1 - drawn
+    assert (found != expected).mean() < 0.01
+
+
 def test_rasters_and_polygons_are_not_mixed(image: Path, tmp_path: Path) -> None:
     boxes(k=CLASSES).to_file(tmp_path / 'x.gpkg')
     with pytest.raises(DataError, match=r'polygons in .*x\.gpkg, but not in .*image\.tif'):
         mask(image, labels=[image, tmp_path / 'x.gpkg'], attribute='k', classes=CLASSES)
-    with pytest.raises(DataError, match='attribute, background and layer are for polygons'):
+    with pytest.raises(
+        DataError, match='holds no polygons: attribute, background and layer are for polygons'
+    ):
         mask(image, labels=image, layer='x', classes=CLASSES)
     with zipfile.ZipFile(tmp_path / 'empty.zip', 'w'), pytest.raises(DataError):
         mask(image, labels=tmp_path / 'empty.zip', classes=CLASSES)
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('nothing.gpkg', 'does not exist, and matches no file'),
+        ('nothing*.tif', 'does not exist, and matches no file'),
+        ('empty', r'holds no labels \(\.tif, .*\.gpkg'),
+        ('cut.gpkg', 'cannot open'),
+        ('two.tif', 'holds 2 bands'),
+    ],
+)
+def test_no_labels(image: Path, tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'cut.gpkg').write_bytes(b'SQLite format 3\0')
+    write_raster(
+        tmp_path / 'two.tif', np.zeros((2, HEIGHT, WIDTH), np.uint8), crs=CRS, transform=PLACE
+    )
+    with pytest.raises(DataError, match=message):
+        mask(image, labels=tmp_path / name, classes=CLASSES)
 
 
 def labels_of(folder: Path, name: str, value: int, cols: slice = slice(None)) -> None:

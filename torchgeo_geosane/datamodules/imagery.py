@@ -133,6 +133,7 @@ class ImageryDataModule(GeoDataModule):
         self._given = mean, std
         self.size = patch_size
         self._windows: dict[str, RandomWindows | SequentialSampler | list[Query]] = {}
+        self._data: Imagery | None = None
         self._parts: dict[Part, Imagery] = {}
         self._trained: dict[str, Any] | None = None
 
@@ -147,21 +148,13 @@ class ImageryDataModule(GeoDataModule):
             DataError: If files are missing, damaged or contradict each other, a part is empty, a
                 band's statistics are not known, or the task does not fit the data.
         """
-        if self._parts:
-            check_task(self, self._facts)
-        else:
-            data = Imagery(**self.kwargs)
-            # Transforms may add channels, indices say.
-            bands = None if self.kwargs.get('transforms') else data.bands
-            self._facts = Facts(bands, data.classes, data.ignore_index)
-            check_task(self, self._facts)
-            self._parts = divide(data, self.split, self.gap)
-            scales = self._scales(data)
-            self.mean = torch.tensor([scale.mean for scale in scales])
-            self.std = torch.tensor([scale.std for scale in scales])
-            units = list(data.units.values())
-            self.aug = normalisation(units, scales)
-            self.train_aug = _AUGMENT[self.augment](units, scales)
+        if self._data is None:
+            self._data = Imagery(**self.kwargs)
+        # Transforms may add channels, indices say.
+        bands = None if self.kwargs.get('transforms') else self._data.bands
+        check_task(self, Facts(bands, self._data.classes, self._data.ignore_index))
+        if not self._parts:
+            self._divide(self._data)
         if stage == 'fit':
             self._set_training()
         if stage in {'fit', 'validate'}:
@@ -217,6 +210,15 @@ class ImageryDataModule(GeoDataModule):
         """Remember what a checkpoint keeps, for :meth:`scales`."""
         self._trained = state_dict or None
 
+    def _divide(self, data: Imagery) -> None:
+        self._parts = divide(data, self.split, self.gap)
+        scales = self._scales(data)
+        self.mean = torch.tensor([scale.mean for scale in scales])
+        self.std = torch.tensor([scale.std for scale in scales])
+        units = list(data.units.values())
+        self.aug = normalisation(units, scales)
+        self.train_aug = _AUGMENT[self.augment](units, scales)
+
     def _scales(self, data: Imagery) -> list[BandScale]:
         if None not in self._given or self.statistics == 'sensor':
             return chosen_scales(data.bands, sensor_statistics(data), self._given)
@@ -257,9 +259,10 @@ class ImageryDataModule(GeoDataModule):
 
     def _advice(self) -> str:
         """What helps where a part is empty: the other way to divide is tried before it is named."""
+        assert self._data is not None
         other = other_way(self.split)
         try:
-            parts = divide(Imagery(**self.kwargs), other, self.gap)
+            parts = divide(self._data, other, self.gap)
         except DataError:
             return 'add labels, or images'
         for data in parts.values():

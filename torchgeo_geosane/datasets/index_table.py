@@ -161,16 +161,18 @@ def mosaic(layers: Iterable[NDArray[Any]], shape: tuple[int, int, int]) -> NDArr
     return np.full(shape, np.nan, np.float32) if result is None else result
 
 
-def clipped(image: NDArray[Any], pixels: Pixels, box: Pixels) -> NDArray[Any]:
-    """An image without what lies outside a box of its grid."""
-    here = box.overlap(pixels)
-    if here == pixels:
-        return image
-    result = np.full(image.shape, np.nan, np.float32)
-    if not here.is_empty:
-        inside = (slice(None), *here.within(pixels))
-        result[inside] = image[inside]
-    return result
+def clipped(image: NDArray[Any], pixels: Pixels, boxes: Iterable[Pixels]) -> NDArray[Any]:
+    """An image without what lies outside of all of some boxes of its grid."""
+    outside = np.ones(image.shape[1:], bool)
+    for box in boxes:
+        here = box.overlap(pixels)
+        if here == pixels:
+            return image
+        if not here.is_empty:
+            outside[here.within(pixels)] = False
+    return (
+        np.where(outside, np.float32(np.nan), image.astype(np.float32)) if outside.any() else image
+    )
 
 
 def _nanoseconds(times: pd.DatetimeIndex) -> NDArray[np.int64]:

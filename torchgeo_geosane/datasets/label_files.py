@@ -18,7 +18,7 @@ from torchgeo_geosane.errors import DataError
 _VECTORS = ('.gpkg', '.shp', '.geojson', '.fgb', '.parquet', '.gml', '.kml', '.gdb', '.zip')
 """Endings of the files of polygons that are looked for in folders without rasters."""
 
-_STAC = ('"stac_version"', '"assets"')
+_STAC = '"stac_version"'
 _BEGINNING = 2**20
 
 
@@ -57,7 +57,7 @@ def find_labels(
     given = {'attribute': attribute, 'background': background, 'layer': layer}
     if any(value is not None for value in given.values()):
         raise DataError(
-            f'{paths} are rasters or do not exist: attribute, background and layer are for polygons'
+            f'{paths} holds no polygons: attribute, background and layer are for polygons'
         )
     return RasterLabels(found, legend)
 
@@ -69,10 +69,17 @@ def _expanded(path: str) -> list[str]:
     if os.path.isdir(path):
         return [path] if path.rstrip('/').lower().endswith('.gdb') else _in_folder(path)
     if not os.path.exists(path):
-        return sorted(glob(path, recursive=True)) or [path]
+        return _matching(path)
     return (
         _in_archive(path) if zipfile.is_zipfile(path) and path.lower().endswith('.zip') else [path]
     )
+
+
+def _matching(pattern: str) -> list[str]:
+    found = sorted(glob(pattern, recursive=True))
+    if not found:
+        raise DataError(f'{pattern} does not exist, and matches no file: correct the path')
+    return found
 
 
 def _in_folder(path: str) -> list[str]:
@@ -80,7 +87,10 @@ def _in_folder(path: str) -> list[str]:
     if any(name.lower().endswith(SUFFIXES) for name in inside):
         return [path]
     vectors = [name for name in inside if name.lower().endswith(_VECTORS)]
-    return [file for name in vectors for file in _expanded(name)] or [path]
+    if not vectors:
+        known = ', '.join((*SUFFIXES, *_VECTORS))
+        raise DataError(f'{path} holds no labels ({known}): correct the path, or name the files')
+    return [file for name in vectors for file in _expanded(name)]
 
 
 def _in_archive(path: str) -> list[str]:
@@ -103,7 +113,7 @@ def _holds_polygons(path: str) -> bool:
     if name.endswith('.json') and os.path.isfile(path):
         with open(path, encoding='utf-8', errors='replace') as file:
             beginning = file.read(_BEGINNING)
-        if any(word in beginning for word in _STAC):
+        if _STAC in beginning:
             return False
     try:
         return bool(layers_of(path))

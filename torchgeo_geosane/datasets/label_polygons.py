@@ -62,7 +62,10 @@ class VectorLabels(Labels):
         self._areas: list[NDArray[np.float64]] = []
         for path in paths:
             polygons = read_polygons(path, attribute, layer)
-            self._layers.append(Located(polygons.geometry.to_numpy(), polygons.crs.to_wkt()))
+            shapes = polygons.geometry.to_numpy()
+            # What crosses itself would lose parts where it is cut.
+            valid = np.where(shapely.is_valid(shapes), shapes, shapely.make_valid(shapes))
+            self._layers.append(Located(valid, polygons.crs.to_wkt()))
             self._areas.append(_areas(polygons))
             self._classes.append(
                 np.full(len(polygons), names.index(drawn[0]))

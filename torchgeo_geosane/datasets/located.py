@@ -71,8 +71,9 @@ class Located:
             turns = _turns(crs)
             pieces = [_beside(shapes, area, turn) for turn in turns] if len(turns) > 1 else [shapes]
         else:
+            boxes = _surroundings(area, crs, self.crs)
             pieces = [
-                _cut(shapes, box, area, self.crs, crs) for box in _surroundings(area, crs, self.crs)
+                _cut(shapes, box, area, self.crs, crs) for box in boxes if _meet(shapes, box).any()
             ]
         return _joined(pieces, len(shapes))
 
@@ -80,9 +81,15 @@ class Located:
 def _beside(shapes: Shapes, area: Bounds, turn: float) -> Shapes:
     """Geometries that meet an area on another turn around the Earth, moved there; else empty."""
     left, bottom, right, top = area
-    there = shapely.box(left + turn, bottom, right + turn, top)
-    meets = shapely.intersects(shapely.box(*shapely.bounds(shapes).T), there)
-    return np.where(meets, shapely.transform(shapes, lambda points: points - (turn, 0)), _NOTHING)
+    meets = _meet(shapes, (left + turn, bottom, right + turn, top))
+    moved = shapely.transform(shapes, lambda points: points - (turn, 0)) if turn else shapes
+    return np.where(meets, moved, _NOTHING)
+
+
+def _meet(shapes: Shapes, box: Bounds) -> NDArray[np.bool_]:
+    """Which geometries may lie in a rectangle."""
+    left, bottom, right, top = shapely.bounds(shapes).T
+    return (left <= box[2]) & (right >= box[0]) & (bottom <= box[3]) & (top >= box[1])
 
 
 def _cut(shapes: Shapes, box: Bounds, area: Bounds, source: str, target: str) -> Shapes:

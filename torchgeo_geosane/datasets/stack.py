@@ -68,17 +68,19 @@ class Stack:
             raise IndexError(f'no image at {query}: the data set lies at {table.extent}')
         grid, pixels = grid_of(table.wkt, *query[:2])
         leader = self.leader
+        boxes = [grid.inside(table.box(row, query)) for row in rows]
         layers = (
             clipped(
                 leader.read(leader.acquisitions[table.images[row]], grid, pixels, self.cache),
                 pixels,
-                grid.inside(table.box(row, query)),
+                [box],
             )
-            for row in rows
+            for row, box in zip(rows, boxes, strict=True)
         )
         parts = [mosaic(layers, (len(leader.bands), pixels.height, pixels.width))]
         for number, source in enumerate(self.sources[1:]):
             near = table.nearest_in_time(int(rows[0]), number, query, source.acquisitions)
             layers = (source.read(image, grid, pixels, self.cache) for image in near)
-            parts.append(mosaic(layers, (len(source.bands), pixels.height, pixels.width)))
+            found = mosaic(layers, (len(source.bands), pixels.height, pixels.width))
+            parts.append(clipped(found, pixels, boxes))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
