@@ -16,7 +16,7 @@ from torchgeo_geosane.cli import main
 from torchgeo_geosane.export import provenance_of
 from torchgeo_geosane.generate import generate
 from torchgeo_geosane.provenance import digest, read_weights
-from torchgeo_geosane.providers.catalog import catalogue
+from torchgeo_geosane.providers.catalog import catalogue, official
 from torchgeo_geosane.spec import Spec
 
 pytestmark = pytest.mark.filterwarnings('ignore:Use torchgeo.tasks:DeprecationWarning')
@@ -45,13 +45,18 @@ def failure(arguments: list[str], capsys: Capture) -> str:
 
 def test_list(capsys: Capture) -> None:
     assert main(['list']) == 0
-    lines = capsys.readouterr().out.splitlines()
+    ours, told, theirs = capsys.readouterr().out.split('\n\n')
+    lines = ours.splitlines()
     assert lines[0].split() == ['name', 'sensor', 'channels', 'prompt', 'cached']
     rows = [line.split() for line in lines[2:]]
     assert [row[0] for row in rows] == [entry.name for entry in catalogue()]
     row = next(row for row in rows if row[0] == 'GeoSANE_EfficientNetB4_Weights.SENTINEL2_ALL')
     prompts = [f'ukis:{name}' for name in ('6b_l1c,', '6b_l2a,', '4b_l1c,', '4b_l2a')]
     assert row[1:] == ['sentinel2_all', '13', *prompts, 'no']
+    # Apart, and nothing is fetched.
+    assert told.startswith('By the official foundry, HSG-AIML/GeoSANE, which is fetched when')
+    names = [line.split()[0] for line in theirs.splitlines()[2:]]
+    assert names == [entry.name for entry in official()]
 
 
 def test_list_sees_the_cache(
@@ -66,7 +71,7 @@ def test_list_sees_the_cache(
     path.parent.mkdir()
     path.touch()
     assert main(['list']) == 0
-    cached = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    cached = [line.split() for line in capsys.readouterr().out.splitlines() if line]
     assert [row[0] for row in cached if row[-1] == 'yes'] == ['GeoSANE_ResNet18_Weights.RGB']
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from torchgeo_geosane.providers.catalog import catalogue, find_spec
+from torchgeo_geosane.providers.catalog import catalogue, find_spec, official
 from torchgeo_geosane.spec import Spec
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ def prose(page: Path) -> str:
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
 def test_names_exist(page: Path) -> None:
-    names = {entry.name for entry in catalogue()}
+    names = {entry.name for entry in (*catalogue(), *official())}
     assert set(re.findall(r'GeoSANE_\w+_Weights\.[A-Z0-9_]+', prose(page))) <= names
 
 

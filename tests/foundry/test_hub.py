@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from torchgeo_geosane.foundry.hub import is_hub_name
+from torchgeo_geosane.foundry import hub
+from torchgeo_geosane.foundry.errors import FoundryError
+from torchgeo_geosane.foundry.foundry import is_local
+from torchgeo_geosane.foundry.hub import choose_files, is_hub_name
 
 COMMIT = '0123456789abcdef0123456789abcdef01234567'
 
@@ -74,3 +77,59 @@ def test_no_network(hub_cache: Path) -> None:
 )
 def test_hub_names(name: str, expected: bool) -> None:
     assert is_hub_name(name) == expected
+
+
+PARAMS = 'params.json'
+
+
+@pytest.mark.parametrize(
+    ('there', 'chosen'),
+    [
+        # Without the optimizer where there is such a file.
+        ([PARAMS, 'c_1/state.pt', 'model.safetensors', 'README.md'], ['model.safetensors', PARAMS]),
+        # Of several checkpoints the last.
+        ([PARAMS, 'c_1/state.pt', 'c_2/state.pt'], ['c_2/state.pt', PARAMS]),
+        (
+            ['foundry/params.json', 'foundry/ae.safetensors'],
+            ['foundry/ae.safetensors', 'foundry/params.json'],
+        ),
+        (['foundry.safetensors'], ['foundry.safetensors']),
+    ],
+)
+def test_what_is_fetched(there: list[str], chosen: list[str]) -> None:
+    assert choose_files('owner/name', there) == chosen
+
+
+@pytest.mark.parametrize('there', [[], ['README.md', 'params.json', 'weights.bin']])
+def test_no_foundry_among_what_is_there(there: list[str]) -> None:
+    with pytest.raises(FoundryError, match=r"'owner/name' holds no foundry.*it holds") as told:
+        choose_files('owner/name', there)
+    assert all(file in str(told.value) for file in there)
+
+
+def test_the_hub_is_asked_and_its_answer_said(
+    official: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = {'checkpoint_000000/state.pt': 3_600_000_000, 'params.json': 900, 'README.md': 50}
+    monkeypatch.setattr(hub, 'find_snapshot', lambda name: None)
+    monkeypatch.setattr(hub, '_ask', lambda repository, revision: files)
+    fetched = []
+
+    def fetch(repository: str, revision: str | None, allow_patterns: list[str]) -> str:
+        fetched.append((repository, revision, allow_patterns))
+        return str(official)
+
+    monkeypatch.setattr('huggingface_hub.snapshot_download', fetch)
+    assert hub.locate_on_hub('owner/name@v1') == official
+    assert fetched == [('owner/name', 'v1', ['checkpoint_000000/state.pt', 'params.json'])]
+    assert 'once: checkpoint_000000/state.pt (3.6 GB), params.json (0.0 MB)' in caplog.text
+
+
+def test_what_is_here(hub_cache: Path, official: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(hub_cache / 'hub'))
+    assert is_local('somebody/foundry')
+    assert is_local('somebody/foundry@v1')
+    assert is_local('embedded')
+    assert is_local(str(official))
+    assert not is_local('somebody/else')
+    assert not is_local('nothing')

@@ -1,5 +1,6 @@
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import timm
@@ -12,6 +13,7 @@ from torchgeo_geosane.providers.catalog import (
     catalogue,
     find_spec,
     is_name,
+    official,
     timm_name,
 )
 from torchgeo_geosane.sensors import SENSORS
@@ -98,3 +100,12 @@ def test_names_that_stand_for_nothing(name: str, message: str) -> None:
     assert is_name(name)
     with pytest.raises(SpecError, match=re.escape(message)):
         find_spec(name)
+
+
+def test_the_official_foundry_has_names_of_its_own() -> None:
+    entries = list(official())
+    assert [entry.name for entry in entries] == [f'{entry.name}_CVPR2026' for entry in ENTRIES]
+    for entry, ours in zip(entries, ENTRIES, strict=True):
+        assert entry.spec == replace(ours.spec, foundry='HSG-AIML/GeoSANE')
+        assert find_spec(entry.name) == entry.spec
+        assert find_spec(timm_name(entry.spec)) == entry.spec

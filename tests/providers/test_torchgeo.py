@@ -135,9 +135,17 @@ def test_transforms_leave_the_rest_of_a_sample_alone() -> None:
 
 def test_no_member_is_an_alias() -> None:
     # Enum makes members of equal values one.
-    assert sum(len(enum.__members__) for enum in enums()) == len(MEMBERS)
+    assert sum(len(enum.__members__) for enum in enums()) == 2 * len(MEMBERS)
     assert len({id(weights) for weights in MEMBERS}) == len(MEMBERS)
     assert len({weights.url for weights in MEMBERS}) == len(MEMBERS)
+
+
+def test_names_of_the_official_foundry() -> None:
+    weights = get_weight('GeoSANE_ResNet50_Weights.SENTINEL2_ALL_CVPR2026')
+    assert weights.meta['foundry'] == 'HSG-AIML/GeoSANE'
+    assert weights.meta['license'].startswith('apache-2.0, ')
+    assert weights.spec.target is get_sensor('sentinel2_all')
+    assert weights is not get_weight('GeoSANE_ResNet50_Weights.SENTINEL2_ALL')
 
 
 def test_models_are_listed_by_name_and_callable() -> None:

@@ -2,30 +2,28 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from torchgeo_geosane import cache
 from torchgeo_geosane.cli.tables import format_provenance, format_table
 from torchgeo_geosane.errors import CacheError, GeoSANEError
 from torchgeo_geosane.export import check_format, export, provenance_of
+from torchgeo_geosane.foundry.foundry import OFFICIAL, is_local
 from torchgeo_geosane.generate import generate, identify
-from torchgeo_geosane.providers.catalog import catalogue, find_spec, is_name
+from torchgeo_geosane.providers.catalog import Entry, catalogue, find_spec, is_name, official
 from torchgeo_geosane.spec import Spec
 
 
 def list_weights() -> None:
-    """List the named weights: what they see, the prompt they come from, whether they are cached."""
-    rows = [
-        (
-            entry.name,
-            entry.spec.sensor,
-            str(entry.spec.target.in_chans),
-            ', '.join(entry.spec.prompts),
-            'yes' if _is_cached(entry.spec) else 'no',
-        )
-        for entry in catalogue()
-    ]
-    print(format_table(('name', 'sensor', 'channels', 'prompt', 'cached'), rows))
+    """List the named weights: what they see, the prompt they come from, whether they are cached.
+
+    Those of the official foundry come apart. Nothing is fetched.
+    """
+    print(_table_of(catalogue()))
+    place = 'is in the local Hub cache' if is_local(OFFICIAL) else 'is fetched when it is first used'
+    print(f'\nBy the official foundry, {OFFICIAL}, which {place}:\n')
+    print(_table_of(official()))
 
 
 def generate_weights(name: str, out: Path, form: str | None = None, force: bool = False) -> None:
@@ -58,7 +56,9 @@ def info(file: str, as_json: bool = False) -> None:
     path = Path(file)
     if not path.exists() and is_name(file):
         spec = find_spec(file)
-        path = cache.path_of(spec, identify(spec))
+        # Without its foundry a key is not known, and asking for it would fetch the foundry.
+        if is_local(spec.foundry):
+            path = cache.path_of(spec, identify(spec))
         if not path.exists():
             raise CacheError(f'{file} is not cached: generate it first, or name a file')
     provenance = provenance_of(path)
@@ -85,8 +85,22 @@ def clear_cache() -> None:
     print(f'{deleted} {"file" if deleted == 1 else "files"} deleted from {cache.directory()}')
 
 
+def _table_of(entries: Iterable[Entry]) -> str:
+    rows = [
+        (
+            entry.name,
+            entry.spec.sensor,
+            str(entry.spec.target.in_chans),
+            ', '.join(entry.spec.prompts),
+            'yes' if _is_cached(entry.spec) else 'no',
+        )
+        for entry in entries
+    ]
+    return format_table(('name', 'sensor', 'channels', 'prompt', 'cached'), rows)
+
+
 def _is_cached(spec: Spec) -> bool:
     try:
-        return cache.path_of(spec, identify(spec)).exists()
+        return is_local(spec.foundry) and cache.path_of(spec, identify(spec)).exists()
     except GeoSANEError:
         return False

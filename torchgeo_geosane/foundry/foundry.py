@@ -12,7 +12,7 @@ from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.errors import FoundryError, TokenError
 from torchgeo_geosane.foundry.files import Stamp, printable, stamp_of, telling
-from torchgeo_geosane.foundry.hub import is_hub_name, locate_on_hub, pinned_revision
+from torchgeo_geosane.foundry.hub import find_snapshot, is_hub_name, locate_on_hub, pinned_revision
 
 OFFICIAL = 'HSG-AIML/GeoSANE'
 UNKNOWN = 'unknown'
@@ -72,6 +72,17 @@ def locate(name: str) -> Path:
         f"unknown foundry {printable(name)}: neither 'embedded', nor an existing path, "
         "nor a Hub repository like 'HSG-AIML/GeoSANE'"
     )
+
+
+def is_local(name: str) -> bool:
+    """Whether a foundry can be loaded without fetching it.
+
+    Raises:
+        FoundryError: If it may not be looked at.
+    """
+    if name == 'embedded' or _is_here(name):
+        return True
+    return is_hub_name(name) and find_snapshot(name) is not None
 
 
 def fingerprint(name: str) -> str:

@@ -6,6 +6,7 @@ The offline cache is asked first; a download says its size before it begins.
 import fnmatch
 import logging
 import re
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from torchgeo_geosane.foundry.errors import FoundryError
@@ -16,9 +17,9 @@ _TIMEOUT_SECONDS = 10
 # The Hub's own rules for names; a path such as '../foundry' is none of them.
 _PART = re.compile(r'[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?')
 _REVISION = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_./-]{0,254}')
-# What a foundry consists of; the optimizer's share of state.pt cannot be left behind, other files
-# can.
-_PATTERNS = ('*params.json', '*state.pt', '*.safetensors')
+# Where a foundry's weights may lie, best first: an optimizer's share of state.pt cannot be left behind.
+_WEIGHTS = ('model.safetensors', 'state.pt', '*.safetensors')
+_PARAMETERS = 'params.json'
 
 
 def is_hub_name(name: str) -> bool:
@@ -37,31 +38,25 @@ def is_hub_name(name: str) -> bool:
 def locate_on_hub(name: str) -> Path:
     """The local snapshot of a Hub repository, downloaded if it is not in the Hub's cache.
 
+    The Hub is asked what is there: one file of weights is fetched and the parameters beside it, and
+    said before it begins, with its size.
+
     Raises:
         FoundryError: If it cannot be reached or has no foundry in it.
     """
+    snapshot = find_snapshot(name)
+    if snapshot is not None:
+        return snapshot
     from huggingface_hub import snapshot_download
 
     repository, _, revision = name.partition('@')
-    revision_or_main = revision or None
     try:
-        snapshot = Path(
-            snapshot_download(
-                repository,
-                revision=revision_or_main,
-                allow_patterns=list(_PATTERNS),
-                local_files_only=True,
-            )
-        )
-        if _has_weights(snapshot):
-            return snapshot
-    except Exception as error:  # Many kinds, which all mean that it is not in the cache: fetch it.
-        logger.debug('%s is not in the cache: %s', name, error)
-    try:
-        _announce(repository, revision_or_main)
-        return Path(
-            snapshot_download(repository, revision=revision_or_main, allow_patterns=list(_PATTERNS))
-        )
+        files = _ask(repository, revision or None)
+        wanted = choose_files(name, files)
+        _announce(repository, wanted, files)
+        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=wanted))
+    except FoundryError:
+        raise
     except Exception as error:  # Many kinds, which all mean that it was not fetched.
         raise FoundryError(
             f'the foundry {name!r} is no path here, not in the local Hub cache, and could not be '
@@ -71,29 +66,67 @@ def locate_on_hub(name: str) -> Path:
         ) from error
 
 
+def find_snapshot(name: str) -> Path | None:
+    """The local snapshot of a Hub repository, if it is in the Hub's cache; nothing is fetched."""
+    from huggingface_hub import snapshot_download
+
+    repository, _, revision = name.partition('@')
+    try:
+        snapshot = Path(
+            snapshot_download(repository, revision=revision or None, local_files_only=True)
+        )
+    except Exception as error:  # Many kinds, which all mean that it is not in the cache.
+        logger.debug('%s is not in the cache: %s', name, error)
+        return None
+    files = [str(file.relative_to(snapshot)) for file in snapshot.rglob('*')]
+    return snapshot if _weights_among(files) else None
+
+
 def pinned_revision(name: str) -> str:
     """The commit a Hub name stands for: from the local cache if there, else asked of the Hub."""
     return f'{name.partition("@")[0]}@{locate_on_hub(name).name}'
 
 
-def _has_weights(snapshot: Path) -> bool:
-    return any(
-        fnmatch.fnmatch(file.name, pattern)
-        for file in snapshot.rglob('*')
-        for pattern in _PATTERNS[1:]
-    )
+def choose_files(name: str, files: Collection[str]) -> list[str]:
+    """What to fetch of a repository: the weights, of several checkpoints the last, and all parameters.
+
+    Raises:
+        FoundryError: If no foundry is among the files; those that are there are named.
+    """
+    weights = _weights_among(files)
+    if weights is None:
+        raise FoundryError(
+            f'the repository {name!r} holds no foundry, neither a .safetensors file nor a state.pt; '
+            f'it holds {", ".join(sorted(files)) or "nothing"}'
+        )
+    return [weights, *sorted(file for file in files if Path(file).name == _PARAMETERS)]
 
 
-def _announce(repository: str, revision: str | None) -> None:
+def _weights_among(files: Collection[str]) -> str | None:
+    for pattern in _WEIGHTS:
+        found = sorted(file for file in files if fnmatch.fnmatch(Path(file).name, pattern))
+        if found:
+            return found[-1]
+    return None
+
+
+def _ask(repository: str, revision: str | None) -> dict[str, int]:
+    """The files of a repository, and their sizes in bytes."""
     from huggingface_hub import HfApi
 
     info = HfApi().model_info(
         repository, revision=revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
     )
-    files = info.siblings or []
-    size = sum(
-        file.size or 0
-        for file in files
-        if any(fnmatch.fnmatch(file.rfilename, pattern) for pattern in _PATTERNS)
+    return {file.rfilename: file.size or 0 for file in info.siblings or []}
+
+
+def _announce(repository: str, wanted: Iterable[str], files: Mapping[str, int]) -> None:
+    logger.warning(
+        'Fetching the foundry %s from the Hub, once: %s',
+        repository,
+        ', '.join(f'{file} ({_size(files[file])})' for file in wanted),
     )
-    logger.warning('Fetching the foundry %s from the Hub: %.1f GB, once.', repository, size / 1e9)
+
+
+def _size(size: int) -> str:
+    return f'{size / 1e9:.1f} GB' if size >= 1e8 else f'{size / 1e6:.1f} MB'

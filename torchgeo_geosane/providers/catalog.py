@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torchgeo_geosane.errors import SpecError, did_you_mean
+from torchgeo_geosane.foundry.foundry import OFFICIAL
 from torchgeo_geosane.prompts import default_prompts
 from torchgeo_geosane.sensors import SENSORS
 from torchgeo_geosane.spec import SCHEME, Spec
@@ -27,6 +28,9 @@ ARCHITECTURES = {
 # What timm's names for generated weights begin with, and the sensor of a name that says none.
 TIMM_PREFIX = f'{SCHEME}_'
 DEFAULT_SENSOR = 'rgb'
+
+# What the names of weights by the official foundry end with: where it was published.
+_OFFICIAL_SUFFIX = '_CVPR2026'
 
 _COLOUR = ('rgb', 'rgbn')
 
@@ -61,6 +65,13 @@ def catalogue() -> Iterator[Entry]:
                 yield Entry(f'GeoSANE_{title}_Weights', sensor.upper(), spec)
 
 
+def official() -> Iterator[Entry]:
+    """The same weights by the official foundry, which lies on the Hub: ``…_CVPR2026``."""
+    for entry in catalogue():
+        spec = Spec(entry.spec.architecture, entry.spec.sensor, foundry=OFFICIAL)
+        yield Entry(entry.enum, f'{entry.member}{_OFFICIAL_SUFFIX}', spec)
+
+
 def find_spec(name: str) -> Spec:
     """What a name stands for, in any of the forms that a user may write.
 
@@ -76,7 +87,7 @@ def find_spec(name: str) -> Spec:
         return Spec.parse(name)
     if name.removeprefix('tu-').startswith(TIMM_PREFIX):
         return _parse_timm_name(name.removeprefix('tu-'))
-    specs = {entry.name: entry.spec for entry in catalogue()}
+    specs = {entry.name: entry.spec for entries in (catalogue(), official()) for entry in entries}
     if name not in specs:
         raise SpecError(f'unknown weights {name!r}{did_you_mean(name, specs)}')
     return specs[name]

@@ -22,7 +22,13 @@ from torchgeo_geosane.generate import generate
 from torchgeo_geosane.prompts import resolve_prompt
 from torchgeo_geosane.provenance import join_licences
 from torchgeo_geosane.providers import timm as timm_door
-from torchgeo_geosane.providers.catalog import DEFAULT_SENSOR, catalogue, find_spec, is_name
+from torchgeo_geosane.providers.catalog import (
+    DEFAULT_SENSOR,
+    catalogue,
+    find_spec,
+    is_name,
+    official,
+)
 from torchgeo_geosane.providers.on_demand import OnDemand
 from torchgeo_geosane.providers.state_dict import GeneratedStateDict
 from torchgeo_geosane.providers.when_imported import when_imported
@@ -148,7 +154,7 @@ def find_weights(name: str) -> GeoSANEWeights:
 def register() -> None:
     """Make the catalogue known to TorchGeo's ``get_weight``, ``get_model`` and ``list_models``."""
     by_enum: dict[str, dict[str, Spec]] = {}
-    for entry in catalogue():
+    for entry in (*catalogue(), *official()):
         by_enum.setdefault(entry.enum, {})[entry.member] = entry.spec
     for name, specs in by_enum.items():
         register_enum(name, specs)
