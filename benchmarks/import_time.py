@@ -39,7 +39,7 @@ CASES = {
         _HIDE_TORCHGEO,
     ),
     'a name for each architecture of timm (part of both)': (
-        'torchgeo_geosane.providers.timm as door',
+        'torchgeo_geosane.providers.geosane as door',
         'import warnings; warnings.simplefilter("ignore"); door.register()',
         _HIDE_TORCHGEO,
     ),

@@ -16,12 +16,14 @@ from torch import nn
 from torchgeo.models import get_model, get_weight
 
 from torchgeo_geosane.errors import ArchitectureError, SensorError
+from torchgeo_geosane.export import export
 from torchgeo_geosane.generate import generate
 from torchgeo_geosane.prompts import resolve_prompt
 from torchgeo_geosane.provenance import digest
 from torchgeo_geosane.providers.catalog import timm_name
 from torchgeo_geosane.providers.torchgeo import request
 from torchgeo_geosane.spec import Spec
+from torchgeo_geosane.tasks import GeoSANEObjectDetectionTask
 
 pytestmark = pytest.mark.filterwarnings('ignore:Use torchgeo.tasks:DeprecationWarning')
 
@@ -119,6 +121,34 @@ def test_torchgeos_tasks(make_spec: MakeSpec, name: str, by_name: bool) -> None:
     task = getattr(trainers, name)(in_channels=6, **asked)
     backbone = task.backbone if name in {'SimCLRTask', 'MoCoTask'} else task.model
     assert_tells(backbone, spec)
+
+
+@pytest.mark.filterwarnings('ignore:input channels')
+@pytest.mark.parametrize('name', ['ClassificationTask', 'SimCLRTask'])
+def test_a_file_that_we_wrote(make_spec: MakeSpec, tmp_path: Path, name: str) -> None:
+    from torchgeo import trainers
+
+    generated = generate(make_spec('test_vit', 'sentinel2_6'))
+    export(generated, tmp_path / 'weights.ckpt')
+    asked: dict[str, Any] = {'model': 'test_vit', 'weights': str(tmp_path / 'weights.ckpt')}
+    if name == 'ClassificationTask':
+        asked['num_classes'] = 3
+    task = getattr(trainers, name)(in_channels=6, **asked)
+    backbone = task.backbone if name == 'SimCLRTask' else task.model
+    assert_tells(backbone, Spec.parse(generated.provenance.url))
+    # Its stem is not dropped, after a warning, for data of other bands.
+    with pytest.raises(ArchitectureError, match='Set in_channels=6'):
+        getattr(trainers, name)(in_channels=13, **asked)
+
+
+def test_detection(make_spec: MakeSpec, shared_cache: Path, tmp_path: Path) -> None:
+    spec = make_spec('test_convnext', 'sentinel2_6', foundry='matrices')
+    export(generate(spec), tmp_path / 'weights.ckpt')
+    for weights in (spec.url, str(tmp_path / 'weights.ckpt')):
+        task = GeoSANEObjectDetectionTask(
+            'fcos', 'test_convnext', weights, in_channels=6, num_classes=3
+        )
+        assert_tells(task.model.backbone.body, spec)
 
 
 def test_weights_of_others_are_not_told_to_be_ours() -> None:
@@ -230,6 +260,22 @@ def test_a_saved_state_dict_is_read_without_us(make_spec: MakeSpec, tmp_path: Pa
     assert done.stdout.split() == [str(len(state_dict)), 'OrderedDict'], done.stderr
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
         assert type(pickle.loads(pickle.dumps({'a': state_dict}, protocol))['a']) is OrderedDict
+
+
+def test_state_dicts_go_where_they_are_asked_for(make_spec: MakeSpec) -> None:
+    weights = request(make_spec().url)
+    moved = weights.get_state_dict(progress=False, map_location='meta')
+    assert {tensor.device.type for tensor in moved.values()} == {'meta'}
+    with pytest.raises(TypeError, match='model_dir'):
+        weights.get_state_dict(model_dir='here')
+
+
+def test_get_model_takes_names(make_spec: MakeSpec) -> None:
+    spec = make_spec('resnet18', 'sentinel2_6')
+    assert_tells(get_model('geosane_resnet18', weights=spec.url), spec)
+    for others in (True, get_weight('ResNet18_Weights.SENTINEL2_ALL_MOCO')):
+        with pytest.raises(ArchitectureError, match='not generated weights'):
+            get_model('geosane_resnet18', weights=others)
 
 
 def test_a_foreign_licence_is_told(make_spec: MakeSpec) -> None:

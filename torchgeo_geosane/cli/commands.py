@@ -21,7 +21,9 @@ def list_weights() -> None:
     Those of the official foundry come apart. Nothing is fetched.
     """
     print(_table_of(catalogue()))
-    place = 'is in the local Hub cache' if is_local(OFFICIAL) else 'is fetched when it is first used'
+    place = (
+        'is in the local Hub cache' if is_local(OFFICIAL) else 'is fetched when it is first used'
+    )
     print(f'\nBy the official foundry, {OFFICIAL}, which {place}:\n')
     print(_table_of(official()))
 

@@ -5,17 +5,21 @@ so this is the only file that touches them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, partial, wraps
+from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
 import timm
+import torch
 from torch import Tensor, nn
 from torchgeo.models import api
 from torchvision.models._api import Weights, WeightsEnum
 from torchvision.transforms import v2
 
-from torchgeo_geosane.errors import ArchitectureError
+from torchgeo_geosane.errors import ArchitectureError, GeoSANEError, SpecError
+from torchgeo_geosane.export.checkpoint import provenance_of_checkpoint
 from torchgeo_geosane.foundry.foundry import licence_of
 from torchgeo_geosane.foundry.sampling import Sampler
 from torchgeo_geosane.generate import generate
@@ -48,7 +52,11 @@ class GeoSANEWeights(WeightsEnum):
     """
 
     def get_state_dict(
-        self, progress: bool = True, check_hash: bool = False, weights_only: bool = True, **_: Any
+        self,
+        progress: bool = True,
+        check_hash: bool = False,
+        weights_only: bool = True,
+        map_location: str | torch.device | None = None,
     ) -> dict[str, Tensor]:
         """Generate the weights, or read them from the cache.
 
@@ -56,15 +64,19 @@ class GeoSANEWeights(WeightsEnum):
             progress: Show a progress bar while generating.
             check_hash: Cached weights are verified in any case; here because TorchGeo passes it.
             weights_only: No pickle is ever read; here because TorchGeo passes it.
+            map_location: The device of the tensors; by default the CPU.
 
         Returns:
-            A fresh state dict of the headless architecture, on the CPU. The stem cannot be deleted
+            A fresh state dict of the headless architecture. The stem cannot be deleted
             from it: that is how TorchGeo drops a stem of other bands, after a mere warning.
 
         Raises:
             GeoSANEError: If the prompt or the foundry cannot be had.
         """
-        return GeneratedStateDict(generate(self.spec, progress=progress).tensors, self.spec)
+        tensors: Mapping[str, Tensor] = generate(self.spec, progress=progress).tensors
+        if map_location is not None:
+            tensors = {name: tensor.to(map_location) for name, tensor in tensors.items()}
+        return GeneratedStateDict(tensors, self.spec)
 
     @property
     def spec(self) -> Spec:
@@ -145,9 +157,14 @@ def request(name: str) -> GeoSANERequest:
 
 
 def find_weights(name: str) -> GeoSANEWeights:
-    """A member by its ``str``; what pickles refer to."""
+    """A member by its ``str``; what pickles refer to.
+
+    Raises:
+        GeoSANEError: If the name stands for nothing, or for weights of others.
+    """
     member = api.get_weight(name)
-    assert isinstance(member, GeoSANEWeights)
+    if not isinstance(member, GeoSANEWeights):
+        raise SpecError(f'{name!r} are not generated weights')
     return member
 
 
@@ -196,10 +213,9 @@ def _let_models_tell(utils: ModuleType) -> None:
     """Let a timm model that TorchGeo's tasks load our weights into say whose weights it has.
 
     timm keeps the card of its own weights in every model, also in one that is built without them.
+    What is read from a checkpoint that we wrote is known to be ours, too, and keeps its stem.
     """
-    load = getattr(utils, 'load_state_dict', None)
-    if load is None:
-        return
+    load, extract = utils.load_state_dict, utils.extract_backbone
 
     @wraps(load)
     def load_and_tell(model: nn.Module, state_dict: dict[str, Tensor]) -> Any:
@@ -208,7 +224,16 @@ def _let_models_tell(utils: ModuleType) -> None:
             timm_door.describe(model, state_dict.spec)
         return loaded
 
+    @wraps(extract)
+    def extract_and_know(path: str) -> tuple[str, dict[str, Tensor]]:
+        name, state_dict = extract(path)
+        with suppress(GeoSANEError):  # A checkpoint of others.
+            spec = Spec.parse(provenance_of_checkpoint(Path(path)).url)
+            return name, GeneratedStateDict(state_dict, spec)
+        return name, state_dict
+
     utils.load_state_dict = load_and_tell  # type: ignore[attr-defined]
+    utils.extract_backbone = extract_and_know  # type: ignore[attr-defined]
 
 
 # The key under which TorchGeo's table has what makes members on demand.
@@ -275,10 +300,19 @@ def _builder(architecture: str) -> Callable[..., nn.Module]:
     return builder
 
 
-def _build(architecture: str, weights: GeoSANEWeights | None = None, **kwargs: Any) -> nn.Module:
+def _build(
+    architecture: str, weights: GeoSANEWeights | str | None = None, **kwargs: Any
+) -> nn.Module:
     """Build a timm model, its backbone with generated weights, its head as timm initialises it."""
     if weights is None:
         return timm.create_model(architecture, **kwargs)
+    if isinstance(weights, str):
+        weights = find_weights(weights)
+    if not isinstance(weights, GeoSANEWeights):
+        raise ArchitectureError(
+            f'{weights!r} are not generated weights: name some, '
+            f'e.g. geosane://{architecture}?sensor={DEFAULT_SENSOR}'
+        )
     if weights.meta['model'] != architecture:
         raise ArchitectureError(
             f'{weights} is for {weights.meta["model"]!r}, not for {architecture!r}'
