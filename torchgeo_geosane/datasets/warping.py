@@ -5,10 +5,11 @@ infinity, takes a turned raster for a reduced one, and gives a chip other pixels
 neighbours. Here pyproj says where the grid's pixels lie, and they are interpolated as all others.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,8 @@ from torchgeo_geosane.datasets.turns import Upright
 _STEP = 32
 # Error of that, in the raster's pixels, above which every pixel is transformed.
 _ERROR = 0.02
+# Pixels of a rectangle of which it is kept what they are made of.
+_MOST_KEPT = 2**20
 # Points along each side of a raster that tell where it lies.
 _POINTS = 33
 
@@ -64,8 +67,6 @@ def extent(own: Grid, whole: Pixels, grid: Grid) -> Pixels:
     return Pixels(col - wider, row - higher, end - col + 2 * wider, last - row + 2 * higher)
 
 
-# Files of one resolution share them.
-@lru_cache(maxsize=8)
 def _positions(
     own: Grid, whole: Pixels, grid: Grid, pixels: Pixels
 ) -> tuple[Coordinates, Coordinates]:
@@ -127,44 +128,108 @@ def _shrinkage(own: Grid, whole: Pixels, grid: Grid) -> tuple[int, int]:
     return spans[0], spans[1]
 
 
-@dataclass(frozen=True)
-class _Side:
-    """Columns, or rows, of a reduced raster that wanted pixels are read from, [height, width].
+class _Side(NamedTuple):
+    """Columns, or rows, of a reduced raster around centres, [height, width].
 
     Attributes:
-        by: Pixels of the raster in a reduced one.
-        first: The first reduced pixel that is needed.
-        count: How many are.
+        first: The first that is needed.
+        needed: How many are.
         low: The one before each centre, counted from the first.
         high: The one behind it.
         share: Of the latter.
         nearest: The one in which the centre lies.
     """
 
-    by: int
     first: int
-    count: int
+    needed: int
     low: NDArray[np.intp]
     high: NDArray[np.intp]
     share: NDArray[np.float32]
     nearest: NDArray[np.intp]
 
     @classmethod
-    def of(cls, centres: Coordinates, length: int, by: int) -> '_Side':
-        centres, last = centres / by, max(length // by, 1) - 1
+    def around(cls, centres: Coordinates, length: int) -> '_Side':
         before = np.floor(centres - 0.5 + EXACT)
         share = np.maximum(centres - 0.5 - before, 0).astype(np.float32)
         low, high, nearest = (
-            np.clip(at, 0, last).astype(np.intp)
+            np.clip(at, 0, length - 1).astype(np.intp)
             for at in (before, before + 1, np.floor(centres + EXACT))
         )
-        first = int(low.min())
-        count = int(high.max()) + 1 - first
-        return cls(by, first, count, low - first, high - first, share, nearest - first)
+        first, last = int(low.min()), int(high.max())
+        return cls(first, last + 1 - first, low - first, high - first, share, nearest - first)
 
-    def window(self, length: int) -> tuple[int, int]:
-        """Offset and length of the raster's pixels."""
-        return self.first * self.by, min(self.count * self.by, length - self.first * self.by)
+
+@dataclass(frozen=True)
+class _Aim:
+    """What of a raster, reduced by a whole number, the pixels of a rectangle are made of.
+
+    Attributes:
+        window: The raster's pixels.
+        shape: Rows and columns that they are reduced to.
+        corners: The four pixels around each centre, in the order of their rows; counted from the
+            first of the window, row by row.
+        shares: Of the right, and of the lower ones.
+        nearest: The pixel in which each centre lies.
+        outside: Which centres lie beside the raster, [1, height, width], or None.
+    """
+
+    window: Window
+    shape: tuple[int, int]
+    corners: tuple[NDArray[np.intp], ...]
+    shares: tuple[NDArray[np.float32], NDArray[np.float32]]
+    nearest: NDArray[np.intp]
+    outside: Mask | None
+
+    def blend(self, layers: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bilinear interpolation."""
+        flat = layers.reshape(len(layers), -1)
+        right, lower = self.shares
+        first, second, third, fourth = (flat.take(corner, 1) for corner in self.corners)
+        return between(between(first, second, right), between(third, fourth, right), lower)
+
+    def pick(self, layers: NDArray[Any]) -> NDArray[Any]:
+        """The nearest pixels."""
+        return layers.reshape(len(layers), -1).take(self.nearest, 1)
+
+
+def _aim(
+    own: Grid, whole: Pixels, grid: Grid, pixels: Pixels, shrink: tuple[int, int]
+) -> _Aim | None:
+    """What of a raster a rectangle is made of; None where the raster lies beside it."""
+    positions = _positions(own, whole, grid, pixels)
+    lengths = whole.width, whole.height
+    # Not a number is outside.
+    inside = np.logical_and(
+        *((at >= -EXACT) & (at < n - EXACT) for at, n in zip(positions, lengths, strict=True))
+    )
+    if not inside.any():
+        return None
+    cols, rows = (
+        _Side.around(np.where(inside, at, at[inside][0]) / by, max(n // by, 1))
+        for at, n, by in zip(positions, lengths, shrink, strict=True)
+    )
+    left, top = cols.first * shrink[0], rows.first * shrink[1]
+    return _Aim(
+        window=Window(
+            left,
+            top,
+            min(cols.needed * shrink[0], whole.width - left),
+            min(rows.needed * shrink[1], whole.height - top),
+        ),
+        shape=(rows.needed, cols.needed),
+        corners=tuple(
+            row * cols.needed + col
+            for row in (rows.low, rows.high)
+            for col in (cols.low, cols.high)
+        ),
+        shares=(cols.share, rows.share),
+        nearest=rows.nearest * cols.needed + cols.nearest,
+        outside=None if inside.all() else ~inside[None],
+    )
+
+
+# Files of one resolution share them; those of large rectangles would fill the memory.
+_kept_aim = lru_cache(maxsize=4)(_aim)
 
 
 def read_warped(
@@ -197,30 +262,23 @@ def read_warped(
     Raises:
         ProjError: If the raster cannot be transformed.
     """
-    positions = _positions(*placed, grid, pixels)
-    lengths = source.width, source.height
-    # Not a number is outside.
-    inside = np.logical_and(
-        *((at >= -EXACT) & (at < n - EXACT) for at, n in zip(positions, lengths, strict=True))
-    )
-    if not inside.any():
-        return None
     shrink = (1, 1) if resampling == Resampling.nearest else _shrinkage(*placed, grid)
-    across, along = (
-        _Side.of(np.where(inside, at, at[inside][0]), n, by)
-        for at, n, by in zip(positions, lengths, shrink, strict=True)
-    )
-    if across.count * along.count > MOST_AT_ONCE and pixels.height > 1:
+    find = _kept_aim if pixels.width * pixels.height <= _MOST_KEPT else _aim
+    aim = find(*placed, grid, pixels, shrink)
+    if aim is None:
+        return None
+    if math.prod(aim.shape) > MOST_AT_ONCE and pixels.height > 1:
         return _in_halves(source, placed, indexes, grid, pixels, nodata, resampling)
-    (left, width), (top, height) = across.window(source.width), along.window(source.height)
-    window, shape = Window(left, top, width, height), (along.count, across.count)
     if shrink == (1, 1):
-        values, hidden = source.read(indexes, window)
+        values, hidden = source.read(indexes, aim.window)
         missing = unknown(values, nodata, hidden)
     else:
-        values, missing = reduced(source, indexes, window, shape, nodata, resampling)
-    values, missing = _sampled(values, missing, nodata, along, across, resampling)
-    return values, missing if inside.all() else either(missing, ~inside[None])
+        values, missing = reduced(source, indexes, aim.window, aim.shape, nodata, resampling)
+    if resampling == Resampling.nearest:
+        values, missing = aim.pick(values), None if missing is None else aim.pick(missing)
+    else:
+        values, missing = interpolate(values, missing, nodata, aim.blend, aim.pick)
+    return values, either(missing, aim.outside)
 
 
 def _in_halves(
@@ -248,31 +306,3 @@ def _in_halves(
             missing[:, rows] = False if found[1] is None else found[1]
     assert values is not None  # The raster lies in the whole, hence in a half.
     return values, missing
-
-
-def _sampled(
-    values: NDArray[Any],
-    missing: Mask | None,
-    nodata: Sequence[float | None],
-    along: _Side,
-    across: _Side,
-    resampling: Resampling,
-) -> tuple[NDArray[Any], Mask | None]:
-    """Values at places that lie in no common rows and columns."""
-
-    def corner(layers: NDArray[Any], row: NDArray[np.intp], col: NDArray[np.intp]) -> NDArray[Any]:
-        return layers.reshape(len(layers), -1).take(row * across.count + col, 1)
-
-    def blend(layers: NDArray[np.float32]) -> NDArray[np.float32]:
-        upper, lower = (
-            between(corner(layers, row, across.low), corner(layers, row, across.high), across.share)
-            for row in (along.low, along.high)
-        )
-        return between(upper, lower, along.share)
-
-    def pick(layers: NDArray[Any]) -> NDArray[Any]:
-        return corner(layers, along.nearest, across.nearest)
-
-    if resampling == Resampling.nearest:
-        return pick(values), None if missing is None else pick(missing)
-    return interpolate(values, missing, nodata, blend, pick)
