@@ -1,7 +1,7 @@
 """A candidate: one state dict on its way from allocated to complete, verified and described."""
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,7 +14,13 @@ from torchgeo_geosane.foundry.layout import Layout
 from torchgeo_geosane.foundry.source import TensorSource, all_finite
 from torchgeo_geosane.foundry.tokens import TokenWriter
 from torchgeo_geosane.prompts import Prompt
-from torchgeo_geosane.provenance import Coverage, PromptRecord, Provenance, StemRecord
+from torchgeo_geosane.provenance import (
+    AlignmentRecord,
+    Coverage,
+    PromptRecord,
+    Provenance,
+    StemRecord,
+)
 from torchgeo_geosane.spec import Spec
 from torchgeo_geosane.stem import adapt_stem, same_bands
 
@@ -43,6 +49,7 @@ class Candidate:
         seed: int,
         prompts: list[Prompt],
         sources: list[TensorSource],
+        alignments: Sequence[AlignmentRecord | None],
         wanted: Architecture,
         layout: Layout,
     ) -> None:
@@ -50,6 +57,7 @@ class Candidate:
         self.shares = spec.sampler.shares(len(prompts), seed)
         self._prompts = prompts
         self._sources = sources
+        self._alignments = alignments
         self._wanted = wanted
         self._bands = spec.target.bands
         self._layout = layout
@@ -143,8 +151,9 @@ class Candidate:
                     prompt.fingerprint,
                     prompt.sensor,
                     tuple(band.name for band in prompt.bands),
+                    alignment,
                 )
-                for prompt in prompts
+                for prompt, alignment in zip(prompts, self._alignments, strict=True)
             ),
             stem=StemRecord(
                 self._wanted.stems,

@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from torchgeo_geosane import cache
+from torchgeo_geosane.alignment.of_prompts import align_prompts
 from torchgeo_geosane.architectures import Architecture, get_architecture
 from torchgeo_geosane.candidate import Candidate, Generated, check_finite, verify
 from torchgeo_geosane.errors import PromptError, TokenError
@@ -98,6 +99,9 @@ def create(
     prompts = _resolve(spec)
     wanted = get_architecture(spec.architecture, spec.target.in_chans)
     sources = _open(prompts, wanted.stems)
+    sources, alignments = (
+        align_prompts(prompts, sources) if spec.align else (sources, [None] * len(prompts))
+    )
     foundry = Foundry.load(spec.foundry, _device(device))
     layout = Layout.plan(
         {
@@ -108,7 +112,9 @@ def create(
         foundry.config.token_size,
         foundry.config.tokenisation,
     )
-    candidates = [Candidate(spec, seed, prompts, sources, wanted, layout) for seed in seeds]
+    candidates = [
+        Candidate(spec, seed, prompts, sources, alignments, wanted, layout) for seed in seeds
+    ]
     with _progress_bar(spec, 2 * len(layout) if progress else 0) as advance:
         _fill(foundry, spec, sources, layout, candidates, advance, together)
     return [candidate.finish(foundry) for candidate in candidates]

@@ -29,6 +29,27 @@ FORMAT = 'torchgeo-geosane weights 2'
 
 
 @dataclass(frozen=True)
+class AlignmentRecord:
+    """How a prompt was brought into the order of the first one.
+
+    Attributes:
+        units: How many of its units could move.
+        moved: How many did.
+        before: Mean cosine between the weights of both before that.
+        after: The same after it.
+        chance: What a network of noise comes to, aligned alike; None where nothing moved.
+        left_out: Groups of units that could not move, and why.
+    """
+
+    units: int
+    moved: int
+    before: float
+    after: float
+    chance: float | None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class PromptRecord:
     """Which prompt weights were generated around."""
 
@@ -38,6 +59,7 @@ class PromptRecord:
     fingerprint: str
     sensor: str
     bands: tuple[str, ...]
+    alignment: AlignmentRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -111,10 +133,7 @@ class Provenance:
         """
         try:
             values: dict[str, Any] = json.loads(text)
-            prompts = tuple(
-                PromptRecord(**{**prompt, 'bands': tuple(prompt['bands'])})
-                for prompt in values['prompts']
-            )
+            prompts = tuple(_read_prompt(prompt) for prompt in values['prompts'])
             stem = values['stem']
             stem = StemRecord(
                 tuple(stem['tensors']),
@@ -130,6 +149,12 @@ class Provenance:
 def join_licences(licences: Iterable[str]) -> str:
     """Licences that all hold, each once."""
     return ', '.join(dict.fromkeys(licences))
+
+
+def _read_prompt(values: dict[str, Any]) -> PromptRecord:
+    alignment = values.get('alignment')
+    record = AlignmentRecord(**alignment) if alignment else None
+    return PromptRecord(**{**values, 'bands': tuple(values['bands']), 'alignment': record})
 
 
 def digest(tensors: Mapping[str, Tensor], text: str = '') -> str:

@@ -41,6 +41,7 @@ _PARAMETERS = (
     'sampler',
     'bandwidth',
     'fraction',
+    'align',
     'precision',
     'seed',
 )
@@ -60,6 +61,7 @@ class Spec:
         sampler: How latents are drawn; by default ``KDE``, around several prompts ``MeanKDE``.
         precision: Of the foundry's matrix products.
         seed: Which of the many models; 0 … 2**63 - 1.
+        align: Whether the units of other prompts are brought into the order of the first one's.
     """
 
     architecture: str
@@ -69,6 +71,7 @@ class Spec:
     sampler: Sampler = None  # type: ignore[assignment]  # Filled in: it depends on the prompts.
     precision: Precision = 'float32'
     seed: int = 0
+    align: bool = False
 
     def __post_init__(self) -> None:
         """Check every field, and fill in the default prompts and sampler.
@@ -97,6 +100,13 @@ class Spec:
         ):
             raise SpecError(f'the seed must be an integer from 0 to 2**63 - 1, not {self.seed!r}')
         self._check_sampler()
+        if not isinstance(self.align, bool):
+            raise SpecError(f'align must be true or false, not {self.align!r}')
+        if self.align and len(self.prompts) < 2:
+            raise SpecError(
+                'align brings several prompts into one order, and only one is named: '
+                f'{self.prompts[0]}. Name more, or leave align out'
+            )
 
     def _check_sampler(self) -> None:
         name = self.sampler.name
@@ -140,6 +150,7 @@ class Spec:
             prompts=tuple(values.get('prompt', ())),
             foundry=values.get('foundry', ['embedded'])[0],
             sampler=cast('Sampler', _parse_sampler(named[0], values) if named else None),
+            align=_parse_align(values.get('align', ['false'])[0]),
             precision=cast('Precision', values.get('precision', ['float32'])[0]),
             seed=_parse_seed(values.get('seed', ['0'])[0]),
         )
@@ -150,7 +161,7 @@ class Spec:
 
     @property
     def url(self) -> str:
-        """The canonical URL: every parameter, in a fixed order."""
+        """The canonical URL: every parameter, in a fixed order; ``align`` only where it is true."""
         parameters: list[tuple[str, Any]] = [('sensor', self.sensor)]
         parameters += [('prompt', prompt) for prompt in self.prompts]
         parameters += [('foundry', self.foundry), ('sampler', self.sampler.name)]
@@ -158,6 +169,8 @@ class Spec:
             (name, abs(float(getattr(self.sampler, name))))  # Minus zero is zero.
             for name in _SAMPLER_FIELDS[self.sampler.name]
         ]
+        # Only where it is so: URLs from before there was an alignment stay what they were.
+        parameters += [('align', 'true')] if self.align else []
         parameters += [('precision', self.precision), ('seed', self.seed)]
         query = '&'.join(
             f'{name}={quote(str(value), safe="/:.@,[]*")}' for name, value in parameters
@@ -175,6 +188,11 @@ class Spec:
         """
         text = '\n'.join([str(ALGORITHM), self.url, *fingerprints])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def averages(self) -> bool:
+        """Whether several prompts have a share in the result: the statistics of norms then fit none."""
+        return sum(share > 0 for share in self.sampler.shares(len(self.prompts), self.seed)) > 1
 
     @property
     def target(self) -> Sensor:
@@ -207,6 +225,12 @@ def _parse_seed(text: str) -> int:
     if not text.isdecimal() or not text.isascii() or len(text) > len(str(_MAX_SEED)):
         raise SpecError(f'the seed must be an integer from 0 to 2**63 - 1, not {text[:40]!r}')
     return int(text)
+
+
+def _parse_align(text: str) -> bool:
+    if text not in ('true', 'false'):
+        raise SpecError(f'align must be true or false, not {text!r}')
+    return text == 'true'
 
 
 def _parse_sampler(name: str, values: dict[str, list[str]]) -> Sampler:

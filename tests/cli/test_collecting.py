@@ -60,7 +60,7 @@ def test_collect_and_again(config: Path, tmp_path: Path, capsys: Capture) -> Non
     }
     left_out = printed[printed.index('left out') :]
     assert 'folder/mine/text.pth' in left_out
-    assert 'not a readable torch file' in left_out
+    assert 'not a readable file of weights' in left_out
 
     options = ['--tokens.size=225', '--tokens.tokenisation=matrices', '--progress=false']
     arguments = ['collect', '--manifest', str(first), '--output', str(second), *options]

@@ -12,6 +12,7 @@ from torchgeo_geosane.alignment.matching import match, read_finite
 from torchgeo_geosane.alignment.view import PermutedSource
 from torchgeo_geosane.errors import AlignmentError
 from torchgeo_geosane.foundry.source import TensorSource
+from torchgeo_geosane.foundry.surroundings import isolated
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Alignment:
         return PermutedSource(source, self.places) if self.places else source
 
 
+@isolated
 def align(
     source: TensorSource,
     reference: TensorSource,
@@ -78,6 +80,7 @@ def align(
     )
 
 
+@isolated
 def similarity(source: TensorSource, reference: TensorSource) -> float:
     """Mean cosine between the matrices and kernels of two networks, each weighted by its size: -1…1.
 
@@ -102,6 +105,7 @@ def similarity(source: TensorSource, reference: TensorSource) -> float:
     return total / values if values else 0.0
 
 
+@isolated
 def similarity_by_chance(reference: TensorSource, groups: Groups) -> float:
     """The similarity that a network of noise comes to, once it is aligned to a reference.
 
@@ -138,7 +142,8 @@ class NoiseSource:
         if len(shape) < 2 or not self.dtype(name).is_floating_point:
             return torch.ones(shape, dtype=self.dtype(name))
         seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], 'little')
-        return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(shape, generator=generator, dtype=torch.float32)
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         """Rows of one tensor as a matrix."""

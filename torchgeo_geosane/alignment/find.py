@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import timm
 import torch
@@ -14,6 +14,7 @@ from torchgeo_geosane.alignment.names import find_hidden_units
 from torchgeo_geosane.alignment.proof import Proof
 from torchgeo_geosane.alignment.trace import OUTPUT, trace
 from torchgeo_geosane.architectures import check_architecture, get_architecture
+from torchgeo_geosane.construction import construct
 from torchgeo_geosane.errors import ArchitectureError
 
 # Enough for most convolutional networks, and a fraction of the time of their own size.
@@ -36,10 +37,9 @@ def find_groups(architecture: str, num_classes: int = 0) -> Groups:
         ArchitectureError: If timm has no such model.
     """
     check_architecture(architecture)
+    make = partial(timm.create_model, architecture, pretrained=False, num_classes=num_classes)
     try:
-        with torch.random.fork_rng(devices=[]), torch.device('cpu'):
-            torch.default_generator.manual_seed(0)
-            model = timm.create_model(architecture, pretrained=False, num_classes=num_classes)
+        model = construct(make)
         channels, *own = model.pretrained_cfg['input_size']  # type: ignore[index]
     except Exception as error:  # Whatever the model's constructor raises.
         return Groups((), {'': f'{architecture} cannot be built: {error}'})
@@ -59,13 +59,15 @@ def groups_of_module(model: nn.Module, image: tuple[int, ...], keep_output: bool
         keep_output: Whether its output keeps its order.
     """
     try:
-        traced = trace(copy.deepcopy(model).to('meta'), torch.zeros(2, *image, device='meta'))
+        empty = torch.zeros(2, *image, dtype=next(model.parameters()).dtype, device='meta')
+        traced = trace(copy.deepcopy(model).to('meta').eval(), empty)
         attention = list(find_attention(model))
         elsewhere = frozenset().union(*(layer.makes for layer in attention))
         elsewhere |= {OUTPUT} if keep_output else set()
         traced = [group for group in traced if elsewhere.isdisjoint(group.axes)]
         generator = torch.Generator().manual_seed(0)
-        proof = Proof(copy.deepcopy(model), torch.randn(1, *image, generator=generator))
+        given = torch.randn(1, *image, generator=generator, dtype=torch.float64)
+        proof = Proof(copy.deepcopy(model).cpu(), given)
     except Exception as error:  # Tracing runs the model's own code, which may raise anything.
         return Groups((), {'': f'the network cannot be traced: {error}'})
     found = [*traced, *(layer.choices[0] for layer in attention)]

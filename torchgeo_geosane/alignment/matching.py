@@ -145,7 +145,7 @@ class _Matching:
 
     def _likeness(self, part: Part, known: Container[Use] | None) -> Tensor:
         """How much each unit resembles each of the reference's, by some uses: ``[count, count]``."""
-        total = torch.zeros(part.count, part.count)
+        total = torch.zeros(part.count, part.count, dtype=torch.float32)
         for use in part.uses:
             counts = known is None or use in known
             if counts and use.tensor and not use.tensor.endswith(_STATISTICS):

@@ -264,6 +264,8 @@ def _weights(spec: Spec) -> Weights:
             'foundry': spec.foundry,
             'prompt': ', '.join(prompt.name for prompt in prompts),
             'prompt_sensor': ', '.join(prompt.sensor for prompt in prompts),
+            # Statistics of an average fit it badly: callbacks.ConditionBatchNorm estimates them anew.
+            'condition_batch_norm': spec.averages,
             'stem_adapted': any(not same_bands(prompt.bands, sensor.bands) for prompt in prompts),
             'license': join_licences([licence_of(spec.foundry), *(p.licence for p in prompts)]),
             'dataset': 'weights of trained models',

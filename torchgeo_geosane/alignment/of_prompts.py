@@ -1,0 +1,62 @@
+"""Prompts brought into the order of the first of them."""
+
+import logging
+from collections.abc import Sequence
+
+from torchgeo_geosane.alignment.align import Alignment, align
+from torchgeo_geosane.alignment.find import find_groups
+from torchgeo_geosane.alignment.stored import recall
+from torchgeo_geosane.errors import AlignmentError, PromptError
+from torchgeo_geosane.foundry.source import TensorSource
+from torchgeo_geosane.prompts import Prompt
+from torchgeo_geosane.provenance import AlignmentRecord
+
+logger = logging.getLogger(__name__)
+
+
+def align_prompts(
+    prompts: Sequence[Prompt], sources: Sequence[TensorSource]
+) -> tuple[list[TensorSource], list[AlignmentRecord | None]]:
+    """Bring every prompt into the order of the first one; what was found before is in the cache.
+
+    Args:
+        prompts: Prompts of one architecture.
+        sources: Their tensors, all stems in the first one's bands.
+
+    Returns:
+        The aligned tensors, views of the others, and how they were aligned; the first is not.
+
+    Raises:
+        PromptError: If a prompt holds NaN or infinite values, or other tensors than the first.
+    """
+    aligned = list(sources)
+    records: list[AlignmentRecord | None] = [None for _ in prompts]
+    for index in range(1, len(prompts)):
+        found = _align(prompts[0], sources[0], prompts[index], sources[index])
+        aligned[index], records[index] = found.view(sources[index]), _record(found)
+        for group, reason in found.left_out.items():
+            logger.warning('Prompt %r: %s stays as it is: %s', prompts[index].name, group, reason)
+    return aligned, records
+
+
+def _align(
+    first: Prompt, reference: TensorSource, prompt: Prompt, source: TensorSource
+) -> Alignment:
+    # The stem was fitted to other bands, which tell of its units, too.
+    bands = [f'{band.name} {band.wavelength}' for band in (*prompt.bands, *first.bands)]
+    identity = [first.architecture, first.fingerprint, prompt.fingerprint, *bands]
+    try:
+        return recall(identity, lambda: align(source, reference, find_groups(first.architecture)))
+    except AlignmentError as error:
+        raise PromptError(f'prompts {first.name!r} and {prompt.name!r}: {error}') from error
+
+
+def _record(found: Alignment) -> AlignmentRecord:
+    return AlignmentRecord(
+        units=found.units,
+        moved=found.moved,
+        before=found.before,
+        after=found.after,
+        chance=found.chance,
+        left_out=dict(found.left_out),
+    )
