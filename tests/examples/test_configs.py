@@ -21,8 +21,8 @@ from torchgeo_geosane.spec import Spec
 pytestmark = pytest.mark.filterwarnings('ignore:Use torchgeo.tasks:DeprecationWarning')
 
 ROOT = Path(__file__).parents[2]
-# These have tests of their own: a command line of its own, and a task without `weights`.
-OTHERS = ('terratorch.yaml', 'geo_alignment.yaml')
+# These have tests of their own: command lines of their own, and a task without `weights`.
+OTHERS = ('terratorch.yaml', 'geo_alignment.yaml', 'predict_scene.yaml')
 EXAMPLES = sorted(path for path in (ROOT / 'examples').glob('*.yaml') if path.name not in OTHERS)
 SMALL = (
     *('--trainer.accelerator=cpu', '--trainer.enable_progress_bar=false'),

@@ -23,7 +23,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if args is None else args)
     try:
-        if arguments[:1] == ['predict'] and {'--scene', '--help', '-h'} & {
+        if arguments[:1] == ['predict'] and {'--scene', '--options', '--help', '-h'} & {
             each.partition('=')[0] for each in arguments
         }:
             from torchgeo_geosane.cli.predicting import predict_scenes

@@ -39,6 +39,9 @@ def run_command(arguments: Sequence[str]) -> None:
     if arguments[:1] == ['compare']:
         _compare(arguments[1:])
         return
+    if arguments[:1] == ['export']:
+        _export(arguments[1:])
+        return
     if arguments[:1] == ['describe']:
         _describe(arguments[1:])
         return
@@ -75,6 +78,13 @@ def _map_collection(arguments: Sequence[str]) -> None:
     from torchgeo_geosane.cli.mapping import map_collection
 
     map_collection(arguments)
+
+
+def _export(arguments: Sequence[str]) -> None:
+    """Write a finetuned model as ONNX; imported late, since it needs Lightning."""
+    from torchgeo_geosane.cli.predicting import export_model
+
+    export_model(arguments)
 
 
 def _collect(arguments: Sequence[str]) -> None:
@@ -123,6 +133,11 @@ def _parser() -> ArgumentParser:
         'compare',
         ArgumentParser(),
         help='train one task from several initialisations (see its own --help)',
+    )
+    subcommands.add_subcommand(
+        'export',
+        ArgumentParser(),
+        help='write a finetuned model as ONNX (see its own --help)',
     )
     foundry = ArgumentParser(description='Foundries: weight-space autoencoders.')
     subcommands.add_subcommand('foundry', foundry, help='train a foundry, map a collection')

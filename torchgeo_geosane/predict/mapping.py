@@ -159,21 +159,27 @@ class Mapper:
         if not some:
             raise DataError(f'{scene.name} holds no data: no pixel has a value in all bands')
 
-    def tags(self, scene: Scene) -> dict[str, str]:
-        """What a map's file says of where it comes from."""
+    def provenance(self) -> dict[str, str]:
+        """Which model this is, as tags."""
         finetuned = self.finetuned
-        versions = ', '.join(f'{name} {version(name)}' for name in _PACKAGES)
-        tags = {
+        return {
             'GEOSANE_TASK': type(finetuned.task).__name__,
             'GEOSANE_WEIGHTS': finetuned.weights,
             'GEOSANE_CHECKPOINT': f'{finetuned.checkpoint} sha256:{finetuned.fingerprint}',
-            'GEOSANE_SCENE': scene.name,
             'GEOSANE_BANDS': ', '.join(self.data.bands),
+            'GEOSANE_VERSIONS': ', '.join(f'{name} {version(name)}' for name in _PACKAGES),
+        }
+
+    def tags(self, scene: Scene) -> dict[str, str]:
+        """What a map's file says of where it comes from."""
+        provenance = self.provenance()
+        tags = {
+            **provenance,
+            'GEOSANE_SCENE': scene.name,
             'GEOSANE_WINDOWS': f'{self.size} pixels, {self.overlap} shared'
             + (', flipped' if self.inference.flips else ''),
             'GEOSANE_PRECISION': f'{self.inference.precision} on {self.model.device.type}',
-            'GEOSANE_VERSIONS': versions,
-            'TIFFTAG_SOFTWARE': versions.partition(',')[0],
+            'TIFFTAG_SOFTWARE': provenance['GEOSANE_VERSIONS'].partition(',')[0],
         }
         if scene.date is not None:
             tags['TIFFTAG_DATETIME'] = scene.date.strftime('%Y:%m:%d %H:%M:%S')
