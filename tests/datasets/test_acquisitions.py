@@ -140,6 +140,12 @@ class TestStac:
                 ]
             },
             {'eo:bands': [{'center_wavelength': w} for w in (0.48, 0.56, 0.66, 0.84)]},
+            {
+                'bands': [
+                    {'name': f'B{at}', 'eo:common_name': name}
+                    for at, name in enumerate(('blue', 'green', 'red', 'nir'), start=1)
+                ]
+            },
         ],
     )  # fmt: skip
     def test_an_asset_of_several_bands(self, tmp_path: Path, bands: dict[str, Any]) -> None:
@@ -151,6 +157,7 @@ class TestStac:
         }
         path = write_item(tmp_path / 'item.json', assets)
         assert self.values('rgbn', path) == {'R': 3, 'G': 2, 'B': 1, 'NIR': 4}
+        assert self.values('sentinel2_4', path) == {'B2': 1, 'B3': 2, 'B4': 3, 'B8': 4}
 
     def test_common_names_of_several_assets(self, tmp_path: Path) -> None:
         """Earth Search's keys; Planetary Computer calls B8A by the common name of others."""
@@ -158,7 +165,12 @@ class TestStac:
             write(tmp_path / f'{name}.tif', value, 1)
         keys = {'red': 'B04', 'nir': 'B08', 'nir08': 'B8A'}
         earth_search = {key: {'href': f'{name}.tif'} for key, name in keys.items()}
-        path = write_item(tmp_path / 'a.json', earth_search)
+        # The same bands as JPEG 2000, elsewhere: not opened.
+        other = {f'{key}-jp2': {'href': f's3://x/{name}.jp2'} for key, name in keys.items()}
+        bands = {f'{key}-jp2': [{'name': key, 'common_name': key}] for key in keys}
+        for key, asset in other.items():
+            asset['eo:bands'] = bands[key]
+        path = write_item(tmp_path / 'a.json', {**earth_search, **other})
         expected = {'B4': 1, 'B8': 2, 'B8A': 3}
         assert self.values('sentinel2_all[B4,B8,B8A]', path) == expected
         computer = {

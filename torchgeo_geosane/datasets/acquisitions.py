@@ -292,13 +292,15 @@ def _from_item(item: StacItem, sensor: Sensor, told: Told) -> Acquisition:
             f'STAC item {item.name!r} is {other}, and not of sensor {sensor.name!r} '
             f'({", ".join(sensor.band_names)}): name another sensor'
         )
-    candidates = [asset for asset in item.assets if asset.names_band_of(sensor)]
+    candidates = [asset for asset in item.assets if asset.bands_of(sensor)]
     if not candidates:
         candidates = [asset for asset in item.assets if asset.is_raster and not asset.said]
     files: list[RasterFile] = []
     for asset in candidates:
-        file = header(asset.href, sensor, told, asset)
         held = {band for file in files for band in file.bands}
+        if held and asset.bands_of(sensor) <= held:
+            continue  # The same bands in another format, perhaps far away.
+        file = header(asset.href, sensor, told, asset)
         if isinstance(file, RasterFile) and held.isdisjoint(file.bands):
             files.append(file)
     if not files:

@@ -56,6 +56,8 @@ def from_item(
             f'{path} holds {len(bands)} bands, but its STAC item says '
             f'{", ".join("/".join(texts) for texts in item)}: correct the item'
         )
+    if is_numbering([texts[0] if texts else None for texts in item]) and any(item[0][1:]):
+        item = [texts[1:] for texts in item]  # B1, B2, ... beside common names merely count.
     said = [
         _say(band.number, texts, sensor, How.STATED, 'named {} by the STAC item')
         for band, texts in zip(bands, item, strict=False)

@@ -257,7 +257,8 @@ def _shown(bands: Sequence[FileBand], said: Sequence[Said] = ()) -> str:
     shown = []
     for band in bands:
         one = notes.get(band.number)
-        named = one is not None and one.evidence.how == How.NAMED
-        text = f'{band.number} {one.evidence.found}' if one and named else label(band)
-        shown.append(text + (f' ({one.band.name})' if one and one.band else ''))
+        described = one is None or not one.evidence.found.startswith(('named', 'listed'))
+        text = label(band) if one is None or described else f'{band.number} {one.evidence.found}'
+        is_band = one is not None and one.kind == Kind.BAND and one.band is not None
+        shown.append(f'{text} ({one.band.name})' if is_band and one and one.band else text)
     return ', '.join(shown)

@@ -198,6 +198,10 @@ def _with_values(
     if radar is None and any(dtype.startswith('complex') for dtype in dtypes):
         raise DataError(f'{path} holds complex values, which only radar has: name another sensor')
     meant = calibrations(path, file, numbers, bands, (told.scale, told.offset), asset)
+    if radar is not None:
+        meant = tuple(
+            one if one.evidence.is_sure else replace(one, evidence=radar[1]) for one in meant
+        )
     nodata = _nodata(file, numbers, asset)
     if radar is not None and radar[0] in {'amplitude', 'complex'}:
         return replace(

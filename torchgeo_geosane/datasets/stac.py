@@ -88,19 +88,17 @@ class StacAsset:
             return [band.texts for band in self.bands]
         return [(self.key,)] if count == 1 else None
 
-    def names_band_of(self, sensor: Sensor) -> bool:
-        """Whether it holds bands of a sensor by what the item or the file's name says."""
+    def bands_of(self, sensor: Sensor) -> set[str]:
+        """The bands of a sensor that it holds, by what the item or the file's name says."""
         photograph = all(band.gain is None for band in sensor.bands)
         if not photograph and _PREVIEWS.intersection(words(self.key)):
-            return False
+            return set()
         texts = [text for band in self.bands for text in band.texts]
-        if texts:
-            return any(band_meant(text, sensor)[0] == Kind.BAND for text in texts)
-        kind, _ = band_meant(self.key, sensor)
-        if kind in {Kind.BAND, Kind.EXTRA, Kind.FOREIGN}:
-            return kind == Kind.BAND
-        named = named_band(Path(self.href).stem, sensor)
-        return named is not None and named[0] == Kind.BAND
+        found = [band_meant(text, sensor) for text in texts or [self.key]]
+        if not texts and found[0][0] in {Kind.UNCLEAR, Kind.NOTHING}:
+            named = named_band(Path(self.href).stem, sensor)
+            found = [named[:2]] if named is not None else []
+        return {band.name for _, band in found if band is not None}
 
 
 @dataclass(frozen=True)
