@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from rasterio.transform import from_origin
 from rasters import Miniature, write_raster
 from torchgeo.trainers import SemanticSegmentationTask
@@ -87,6 +87,24 @@ def test_a_task_that_does_not(
 ) -> None:
     with pytest.raises(DataError, match=message):
         run(module(root), stage, **(RIGHT | arguments))
+
+
+class OtherTask(LightningModule):
+    """A task of another library, that keeps the number of classes elsewhere."""
+
+    def __init__(self, ignore_index: int | None) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+
+    def validation_step(self, batch: Any) -> None:
+        raise AssertionError
+
+
+def test_tasks_of_others(root: Path) -> None:
+    data = module(root)
+    for ignored in (None, -100):
+        with pytest.raises(DataError, match='set ignore_index: 255'):
+            Trainer(accelerator='cpu', logger=False).validate(OtherTask(ignored), datamodule=data)
 
 
 def test_two_classes_as_one(root: Path) -> None:

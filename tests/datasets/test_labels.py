@@ -79,6 +79,8 @@ def test_no_label_beside_many_classes(image: Path, count: int, tmp_path: Path) -
         found = data[data.bounds]['mask'].numpy()
         assert data.ignore_index == (255 if count == 255 else -1)
         assert (found == np.where(at == count, data.ignore_index, at)).all()
+        shown = data.plot(data[data.bounds]).axes[1].images[0].get_array()
+        assert (shown == np.where(at == count, count, at)).all()
 
 
 @pytest.mark.parametrize('turn', [0, 90, 180, 270, 30])

@@ -154,5 +154,7 @@ def test_legends_that_contradict_themselves(
 def test_rasters_hold_numbers() -> None:
     with pytest.raises(DataError, match="class 'wood' has the value 'w'"):
         Legend.of({'wood': 'w'}, []).of_pixels(np.zeros(1), None, '')
-    names = Legend.of(['7', '9'], [])
-    assert names.of_pixels(np.array([9, 7]), None, '').tolist() == [1, 0]
+    for names in (['7', '9'], [7, 9]):
+        legend = Legend.of(names, [])
+        assert list(legend.classes) == ['7', '9']
+        assert legend.of_pixels(np.array([9, 7]), None, '').tolist() == [1, 0]

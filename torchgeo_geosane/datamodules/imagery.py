@@ -50,7 +50,7 @@ class ImageryDataModule(GeoDataModule):
         self,
         images: Mapping[str, Files],
         labels: Paths | None = None,
-        classes: Sequence[str] | Mapping[str, Value] = (),
+        classes: Sequence[str | int] | Mapping[str, Value] = (),
         attribute: str | None = None,
         bands: Sequence[str] | None = None,
         split: By = 'region',

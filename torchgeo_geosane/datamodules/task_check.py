@@ -43,10 +43,9 @@ def check_task(module: LightningDataModule, facts: Facts) -> None:
     arguments: Mapping[str, Any] = {} if task is None else task.hparams
     if facts.bands is not None:
         _check_channels(arguments, facts.bands)
-    if not facts.classes or 'num_classes' not in arguments:
-        return
-    _check_classes(arguments, facts)
-    if facts.ignored is not None and 'ignore_index' in arguments:
+    if facts.classes and 'num_classes' in arguments:
+        _check_classes(arguments, facts)
+    if facts.classes and facts.ignored is not None and 'ignore_index' in arguments:
         _check_ignored(arguments, facts.ignored)
 
 

@@ -64,7 +64,7 @@ class Imagery(GeoDataset):
         images: Mapping[str, Files],
         bands: Sequence[str] | None = None,
         labels: Paths | None = None,
-        classes: Sequence[str] | Mapping[str, Value] = (),
+        classes: Sequence[str | int] | Mapping[str, Value] = (),
         attribute: str | None = None,
         background: str | None = None,
         layer: Layer | None = None,

@@ -37,7 +37,9 @@ class Legend:
     are_names: bool = False
 
     @classmethod
-    def of(cls, classes: Sequence[str] | Mapping[str, Value], ignored: Sequence[Value]) -> 'Legend':
+    def of(
+        cls, classes: Sequence[str | int] | Mapping[str, Value], ignored: Sequence[Value]
+    ) -> 'Legend':
         """From names alone, or from names and values.
 
         Names that are whole numbers are values, in rasters too.

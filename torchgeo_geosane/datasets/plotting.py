@@ -56,7 +56,7 @@ def plot_segmentation(
 
     Args:
         rgb: Image in any units, [height, width, 3]; stretched between its 2nd and 98th percentiles.
-        maps: Title to class indices, [height, width]; indices beyond the classes are grey.
+        maps: Title to class indices, [height, width]; indices that are no class are grey.
         classes: Class name to colour, in the order of the class indices.
         show_titles: Whether to title the panels.
         suptitle: Title of the figure.
@@ -72,7 +72,7 @@ def plot_segmentation(
     colours = ListedColormap([*classes.values(), UNLABELLED])
     norm = BoundaryNorm(np.arange(len(classes) + 2) - 0.5, colours.N)
     for axis, indices in zip(axes[1:], maps.values(), strict=True):
-        shown = np.minimum(indices, len(classes))
+        shown = np.where((indices < 0) | (indices > len(classes)), len(classes), indices)
         axis.imshow(shown, cmap=colours, norm=norm, interpolation='nearest')
     for axis, title in zip(axes, ('Image', *maps), strict=True):
         axis.set_axis_off()
