@@ -19,6 +19,7 @@ GRIDS: Grids = {
     'finer': {'res': 2.5},
     'coarser': {'res': 20},
     'much coarser': {'res': 40},
+    'as a thumbnail': {'res': 120},
     'in another zone': {'crs': 'EPSG:32632', 'res': 10},
     'in degrees, coarser': {'crs': 'EPSG:4326', 'res': 4e-4},
 }
@@ -154,7 +155,9 @@ def test_gaps_are_missing_and_nothing_of_them_is_in_the_rest(
     )
     moved = rasterio.warp.transform(data.crs, 'EPSG:32633', east.ravel(), north.ravel())
     cols, rows = ~UTM['transform'] @ tuple(np.array(side).reshape(height, width) for side in moved)
-    coarse = {'coarser': 2, 'much coarser': 4, 'in degrees, coarser': 9}.get(grid, 0)
+    coarse = {'coarser': 2, 'much coarser': 4, 'as a thumbnail': 12, 'in degrees, coarser': 9}.get(
+        grid, 0
+    )
     inside = (rows > coarse) & (rows < 80 - coarse) & (cols < 120 - coarse)
     assert not there[0][inside & (cols > 0) & (cols < 20 - coarse - 1e-3)].any()
     assert there[0][inside & (cols > 20 + coarse + 1e-3)].all()

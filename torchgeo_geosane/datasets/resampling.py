@@ -20,6 +20,9 @@ EXACT = 1e-6
 MOST_AT_ONCE = 2**24
 """Source pixels of a band; nearest ones of a coarse grid are read in parts."""
 
+# Pixels along each side that a mean is made of.
+_ENOUGH = 4
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -184,14 +187,21 @@ def _averaged(
             for some in (rows[: half + 1], rows[half:])
         ]
         return _stacked(parts)
-    values, hidden = source.read(indexes, Window(cols[0], rows[0], width, height))
+    window = Window(cols[0], rows[0], width, height)
+    # A few pixels along each side are mean enough; overviews then serve as they do GDAL.
+    shape = height // _thinned(rows), width // _thinned(cols)
+    values, hidden = source.read(indexes, window, shape)
+    down, across = (
+        (edges[:-1] - edges[0]) * count // (edges[-1] - edges[0])
+        for edges, count in zip((rows, cols), shape, strict=True)
+    )
     missing = unknown(values, nodata, hidden)
     lacking = either(missing, zeros(values, nodata))
     known = np.broadcast_to(np.True_ if lacking is None else ~lacking, values.shape)
 
     def total(layers: NDArray[Any]) -> NDArray[np.float64]:
-        along = np.add.reduceat(layers.astype(np.float64), rows[:-1] - rows[0], axis=1)
-        return np.add.reduceat(along, cols[:-1] - cols[0], axis=2)
+        along = np.add.reduceat(layers.astype(np.float64), down, axis=1)
+        return np.add.reduceat(along, across, axis=2)
 
     weight = total(known)
     means = total(np.where(known, values, 0)) / np.maximum(weight, 1)
@@ -199,6 +209,11 @@ def _averaged(
     there = known if missing is None else np.broadcast_to(~missing, values.shape)
     nothing = total(there) == 0
     return _as_type(means.astype(np.float32), values.dtype), nothing if nothing.any() else None
+
+
+def _thinned(edges: NDArray[np.intp]) -> int:
+    """Of how many pixels one is enough for a mean between edges."""
+    return max(int(edges[-1] - edges[0]) // (len(edges) - 1) // _ENOUGH, 1)
 
 
 def _stacked(
