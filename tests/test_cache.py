@@ -329,6 +329,6 @@ def test_entries_and_clear(
     (cache_directory / 'x.damaged').write_bytes(b'')
     (cache_directory / 'note.txt').write_text('not ours')
     assert len(cache.entries()) == 2
-    assert 'foreign.safetensors is not a readable' in caplog.text
+    assert "foreign.safetensors' is not a readable" in caplog.text
     assert cache.clear() == 4
     assert [path.name for path in cache_directory.iterdir()] == ['note.txt']

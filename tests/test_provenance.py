@@ -55,6 +55,36 @@ def test_json_of_something_else(text: str) -> None:
         Provenance.from_json(text)
 
 
+CHANGES = {
+    'url': [3, None, ['x']],
+    'key': [3.5, {}],
+    'prompts': ['abc', {}, [1], [{}], None],
+    'stem': ['abc', [], {}, None],
+    'versions': [[], 'abc', {'torch': 3}],
+    'coverage': [[], 'abc', {'conv.weight': 'magic'}, {'conv.weight': None}],
+    'unknown': [1],
+}
+
+
+@pytest.mark.parametrize(('name', 'value'), [(n, v) for n, vs in CHANGES.items() for v in vs])
+def test_a_field_that_holds_what_it_may_not(generated: Generated, name: str, value: object) -> None:
+    values = json.loads(generated.provenance.to_json())
+    with pytest.raises(CacheError, match=f'provenance is not readable: .*{name}'):
+        Provenance.from_json(json.dumps({**values, name: value}))
+
+
+def test_a_record_inside_that_holds_what_it_may_not(generated: Generated) -> None:
+    values = json.loads(generated.provenance.to_json())
+    for stem in ({'adapted': 1}, {'bands': 'B4'}, {'bands': [4]}):
+        with pytest.raises(CacheError, match=r'stem\.'):
+            Provenance.from_json(json.dumps({**values, 'stem': values['stem'] | stem}))
+    for prompt in ({'name': None}, {'bands': None}):
+        with pytest.raises(CacheError, match=r'prompts\.'):
+            Provenance.from_json(json.dumps({**values, 'prompts': [values['prompts'][0] | prompt]}))
+    with pytest.raises(CacheError, match='nested too deeply'):
+        Provenance.from_json('[' * 100_000)
+
+
 def test_file_round_trip(generated: Generated, tmp_path: Path) -> None:
     path = tmp_path / 'new' / 'w.safetensors'
     write_weights(path, generated.tensors, generated.provenance)
@@ -119,7 +149,7 @@ def test_truncated_and_foreign_files(generated: Generated, tmp_path: Path) -> No
         read_weights(path)
     with pytest.raises(CacheError, match='no such file'):
         read_weights(tmp_path / 'none.safetensors')
-    with pytest.raises(CacheError, match='no such file'):
+    with pytest.raises(CacheError, match='is a folder'):
         read_provenance(tmp_path)
 
 

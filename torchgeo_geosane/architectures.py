@@ -134,6 +134,15 @@ def get_architecture(name: str, in_chans: int = 3) -> Architecture:
     )
 
 
+def initialise(architecture: str, in_chans: int, seed: int) -> dict[str, Tensor]:
+    """A freshly initialised state dict of a headless architecture; see :meth:`Architecture.initialise`.
+
+    Raises:
+        ArchitectureError: As :func:`get_architecture`.
+    """
+    return get_architecture(architecture, in_chans).initialise(seed)
+
+
 def shapes_of(make: Callable[[], nn.Module]) -> Mapping[str, TensorSpec]:
     """The state dict of any model without its values: name to shape and dtype, in order.
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from torchgeo_geosane.atomic import sweep
 from torchgeo_geosane.errors import CacheError
+from torchgeo_geosane.foundry.files import printable, reason, telling
 from torchgeo_geosane.provenance import Provenance, read_provenance, read_weights, write_weights
 from torchgeo_geosane.spec import Spec
 
@@ -37,9 +38,14 @@ class Entry:
 
 
 def directory() -> Path:
-    """Where the cache lies; it may not exist yet."""
+    """Where the cache lies; it may not exist yet.
+
+    Raises:
+        CacheError: If its name cannot be that of a folder.
+    """
     chosen = os.environ.get(ENVIRONMENT)
-    return Path(chosen).expanduser() if chosen else Path(torch.hub.get_dir(), 'geosane')
+    with telling(CacheError, f'{ENVIRONMENT}={printable(chosen or "")} is no place for a cache'):
+        return Path(chosen).expanduser() if chosen else Path(torch.hub.get_dir(), 'geosane')
 
 
 def path_of(spec: Spec, key: str) -> Path:
@@ -111,8 +117,9 @@ def entries() -> list[Entry]:
         try:
             found.append(Entry(path, path.stat().st_size, read_provenance(path)))
         except (CacheError, OSError) as error:
-            if os.path.exists(path):
-                logger.warning('%s', error)
+            if os.path.lexists(path):
+                why = error if isinstance(error, CacheError) else f'{path}: {reason(error)}'
+                logger.warning('%s', why)
     return found
 
 
@@ -121,7 +128,15 @@ def clear() -> int:
 
     Returns:
         The number of files deleted, locks not counted.
+
+    Raises:
+        CacheError: If it may not be written.
     """
+    with telling(CacheError, f'the cache {printable(directory())} cannot be cleared'):
+        return _clear()
+
+
+def _clear() -> int:
     deleted = 0
     for folder in (directory() / name for name in _FOLDERS):
         sweep(folder)

@@ -7,20 +7,22 @@ Reading verifies it, so a damaged file is never trusted.
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load
 from torch import Tensor
 
 from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.errors import CacheError
+from torchgeo_geosane.foundry.files import ContentError, printable, telling
+from torchgeo_geosane.foundry.records import parse
 from torchgeo_geosane.foundry.safetensors_writer import write_safetensors
+from torchgeo_geosane.foundry.source import SafetensorsSource
 from torchgeo_geosane.foundry.surroundings import isolated
 
 Coverage = Literal['generated', 'adapted', 'prompt', 'initialised']
@@ -131,30 +133,16 @@ class Provenance:
         Raises:
             CacheError: If it is something else.
         """
-        try:
-            values: dict[str, Any] = json.loads(text)
-            prompts = tuple(_read_prompt(prompt) for prompt in values['prompts'])
-            stem = values['stem']
-            stem = StemRecord(
-                tuple(stem['tensors']),
-                tuple(stem['prompt_bands']),
-                tuple(stem['bands']),
-                stem['adapted'],
-            )
-            return cls(**{**values, 'prompts': prompts, 'stem': stem})
-        except (ValueError, TypeError, KeyError) as error:
-            raise CacheError(f'the provenance is not readable: {error}') from error
+        with telling(CacheError, 'the provenance is not readable'):
+            if not isinstance(text, str):
+                raise ContentError('it is no text')
+            provenance: Provenance = parse(cls, json.loads(text))
+        return provenance
 
 
 def join_licences(licences: Iterable[str]) -> str:
     """Licences that all hold, each once."""
     return ', '.join(dict.fromkeys(licences))
-
-
-def _read_prompt(values: dict[str, Any]) -> PromptRecord:
-    alignment = values.get('alignment')
-    record = AlignmentRecord(**alignment) if alignment else None
-    return PromptRecord(**{**values, 'bands': tuple(values['bands']), 'alignment': record})
 
 
 def digest(tensors: Mapping[str, Tensor], text: str = '') -> str:
@@ -186,7 +174,7 @@ def read_provenance(path: str | Path) -> Provenance:
     Raises:
         CacheError: If it is not a weights file of ours.
     """
-    return Provenance.from_json(_metadata(Path(path))['provenance'])
+    return Provenance.from_json(_open(path)[1]['provenance'])
 
 
 @isolated
@@ -198,12 +186,9 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], Provenance]:
     Raises:
         CacheError: If it is damaged, or not ours.
     """
-    path = Path(path)
-    metadata = _metadata(path)
-    try:
-        tensors = load(path.read_bytes())
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise CacheError(f'{path} is damaged: {error}') from error
+    source, metadata = _open(path)
+    with telling(CacheError, f'{printable(path)} is damaged'):
+        tensors = {name: source.read(name) for name in source.names()}
     if digest(tensors, metadata['provenance']) != metadata['digest']:
         raise CacheError(f'{path} is damaged: it does not have the sha256 that its header states')
     provenance = Provenance.from_json(metadata['provenance'])
@@ -213,14 +198,15 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], Provenance]:
     return {name: tensors[name] for name in provenance.coverage}, provenance
 
 
-def _metadata(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        raise CacheError(f'no such file: {path}')
-    try:
-        with safe_open(str(path), framework='pt') as file:
-            metadata = dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise CacheError(f'{path} is not a readable safetensors file: {error}') from error
+def _open(path: str | Path) -> tuple[SafetensorsSource, dict[str, str]]:
+    """A weights file of ours, and the strings in its header."""
+    if not os.path.exists(path):
+        raise CacheError(f'no such file: {printable(path)}')
+    with telling(CacheError, f'{printable(path)} cannot be read'):
+        source = SafetensorsSource(path)
+    metadata = source.metadata
     if metadata.get('format') != FORMAT or not {'digest', 'provenance'} <= metadata.keys():
-        raise CacheError(f'{path} was not written by torchgeo-geosane: it carries no provenance')
-    return metadata
+        raise CacheError(
+            f'{printable(path)} was not written by torchgeo-geosane: it carries no provenance'
+        )
+    return source, metadata
