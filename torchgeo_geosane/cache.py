@@ -111,9 +111,15 @@ def store(path: Path, tensors: dict[str, Tensor], provenance: Provenance) -> Non
 
 
 def entries() -> list[Entry]:
-    """All readable files of the cache, by name."""
+    """All readable files of the cache, by name.
+
+    Raises:
+        CacheError: If it may not be looked at.
+    """
     found = []
-    for path in sorted(directory().glob('*.safetensors')):
+    with telling(CacheError, f'the cache {printable(directory())} cannot be read'):
+        paths = sorted(directory().glob('*.safetensors'))
+    for path in paths:
         try:
             found.append(Entry(path, path.stat().st_size, read_provenance(path)))
         except (CacheError, OSError) as error:

@@ -14,6 +14,7 @@ from torchgeo_geosane.export.checkpoint import (
     write_encoder_checkpoint,
 )
 from torchgeo_geosane.export.folder import WEIGHTS, check_folder, write_folder
+from torchgeo_geosane.foundry.files import printable, telling
 from torchgeo_geosane.provenance import Provenance, read_provenance, write_weights
 from torchgeo_geosane.spec import Spec
 
@@ -101,10 +102,11 @@ def provenance_of(path: str | Path) -> Provenance:
     Raises:
         CacheError: If it is damaged or not ours.
     """
-    path = Path(path)
-    if path.is_dir():
-        return read_provenance(path / WEIGHTS)
-    return provenance_of_checkpoint(path) if path.suffix == '.ckpt' else read_provenance(path)
+    with telling(CacheError, f'{printable(path)} cannot be read'):
+        path = Path(path)
+        if path.is_dir():
+            return read_provenance(path / WEIGHTS)
+        return provenance_of_checkpoint(path) if path.suffix == '.ckpt' else read_provenance(path)
 
 
 def _choose(path: Path, name: str | None) -> Format:

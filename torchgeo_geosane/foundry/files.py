@@ -81,7 +81,7 @@ def reason(error: BaseException) -> str:
     if isinstance(error, ValueError) and 'null byte' in str(error):
         return 'the name holds a NUL character'
     lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+    return lines[0][:300] if lines else type(error).__name__
 
 
 @contextmanager
