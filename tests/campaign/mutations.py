@@ -23,7 +23,7 @@ from torch import Tensor
 
 from torchgeo_geosane.errors import GeoSANEError
 
-# What a damaged file of some kilobytes may take.
+# What one damaged file of some kilobytes may take.
 _MEGABYTES = 300
 _SECONDS = 60
 # Numbers that lengths, shapes and offsets are made of.
@@ -112,7 +112,6 @@ def trial(kind: Kind, seed: int, folder: Path, times: int = 20) -> dict[str, int
         told = b'it ended early'
         try:
             logging.disable(logging.CRITICAL)
-            signal.alarm(_SECONDS)
             told = json.dumps(_attempts(kind, seed, path, whole, right, times)).encode()
         except BaseException as error:
             told = f'{type(error).__name__}: {error}'.encode()
@@ -137,6 +136,7 @@ def _attempts(
 ) -> dict[str, int]:
     counts = {'refused': 0, 'read': 0}
     for number in range(times):
+        signal.alarm(_SECONDS)
         path.write_bytes(mutate(whole, random.Random(f'{kind.name} {seed} {number}')))
         try:
             value = _value(kind.read(path))
