@@ -13,9 +13,11 @@ import torch
 import yaml
 from affine import Affine
 from fits import BANDS, STACK, Fit, scene_values, write_fit, write_scene
+from lightning.pytorch import LightningModule
 from rasterio.transform import from_origin
 from rasters import read_raster, truncate, write_raster
 from torch.nn import functional as F
+from torchgeo.trainers import ChangeDetectionTask, ClassificationTask
 
 from torchgeo_geosane import cli
 from torchgeo_geosane.errors import DataError, GeoSANEError
@@ -290,6 +292,33 @@ def test_configs_that_contradict(
     with pytest.raises(DataError, match=message):
         predict(request(other, str(scene), tmp_path / 'map.tif'))
     assert not (tmp_path / 'map.tif').exists()
+
+
+@pytest.mark.parametrize(
+    ('task', 'message'),
+    [
+        (
+            ClassificationTask('test_resnet', in_channels=4, num_classes=3),
+            r'with \[3\]: a map wants',
+        ),
+        (ChangeDetectionTask('unet', 'resnet18', in_channels=4), 'compares two dates'),
+    ],
+    ids=['classification', 'change'],
+)
+def test_tasks_that_make_no_map(
+    fit: Fit, scene: Path, tmp_path: Path, task: LightningModule, message: str
+) -> None:
+    name = type(task).__name__
+    other = changed(
+        fit,
+        tmp_path / 'fit',
+        lambda content: content.update(
+            model={'class_path': f'torchgeo.trainers.{name}', 'init_args': dict(task.hparams)}
+        ),
+    )
+    torch.save({'state_dict': task.state_dict()}, other.checkpoint)
+    with pytest.raises(DataError, match=message):
+        predict(request(other, str(scene), tmp_path / 'map.tif'))
 
 
 @pytest.mark.parametrize(

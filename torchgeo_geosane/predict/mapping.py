@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from torchgeo_geosane.datamodules.pipelines import normalisation
 from torchgeo_geosane.datasets import Imagery
 from torchgeo_geosane.datasets.chips import FILL
-from torchgeo_geosane.errors import DataError
+from torchgeo_geosane.errors import DataError, GeoSANEError
 from torchgeo_geosane.predict.ahead import ahead
 from torchgeo_geosane.predict.finetuned import Finetuned
 from torchgeo_geosane.predict.inference import strips
@@ -106,12 +106,16 @@ class Mapper:
                 f'the model sees {wanted} channels, but the scene has {given} bands '
                 f'({", ".join(self.data.bands)}): give the config that it was trained with'
             )
+        if 'ChangeDetection' in type(self.finetuned.task).__name__:
+            raise DataError('the model compares two dates: maps are made of one image alone')
         try:
             answer, _ = self.model(torch.zeros(1, given, self.size, self.size))
-        except RuntimeError as error:
+        except GeoSANEError:
+            raise
+        except Exception as error:  # It is the network's own code that fails.
             raise DataError(
-                f'the model cannot take windows of {self.size} pixels ({error}): give the size it '
-                'was trained with'
+                f'the model cannot take windows of {self.size} pixels '
+                f'({" ".join(str(error).split())}): give the size it was trained with'
             ) from error
         kind, channels = self.model.kind, answer.shape[1]
         classes = self.finetuned.data.kwargs.get('classes') or ()

@@ -30,6 +30,12 @@ _WINDOWS = 16
 class Portable(nn.Module):
     """What a :class:`~.model.Model` does, in operations that ONNX has."""
 
+    network: nn.Module
+    fill: Tensor
+    linear: Tensor
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         task: LightningModule,
@@ -48,7 +54,7 @@ class Portable(nn.Module):
             scales: How each band is normalised.
         """
         super().__init__()
-        self.network, self._kind = task.model, kind
+        self.network, self._kind = task.model, kind  # type: ignore[assignment]
         numbers = {
             'fill': list(fill),
             'linear': [unit == LINEAR for unit in units],
@@ -63,7 +69,7 @@ class Portable(nn.Module):
         filled = torch.where(torch.isnan(image), self.fill, image)
         if self.linear.any():
             filled = torch.where(self.linear, to_decibel(filled), filled)
-        answer = self.network((filled - self.mean) / self.std)  # type: ignore[operator]
+        answer: Tensor = self.network((filled - self.mean) / self.std)
         if self._kind == 'classes':
             return answer.softmax(1)
         return answer if self._kind == 'values' else answer.sigmoid()
