@@ -1,11 +1,10 @@
 """Figures of samples: an image beside its maps, or under its class."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.colors import BoundaryNorm, ListedColormap, to_hex
+from matplotlib.colors import BoundaryNorm, ListedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torchgeo.datasets import RGBBandsMissingError
@@ -18,7 +17,8 @@ _USUAL = {
     '#2b6cb0': ('water', 'river', 'lake', 'sea', 'ocean', 'flood'),
     '#1b7837': ('forest', 'tree', 'wood'),
     '#f2c14e': ('farm', 'crop', 'agri', 'field', 'arable'),
-    '#9bd770': ('meadow', 'pasture', 'grass', 'savanna'),
+    '#4caf50': ('meadow', 'pasture'),
+    '#a6d854': ('grass', 'savanna'),
     '#8a9a3b': ('scrub', 'shrub', 'heath'),
     '#d7301f': ('urban', 'built', 'residential', 'building', 'settlement', 'city'),
     '#c8a27a': ('bare', 'barren', 'rock', 'sand', 'soil'),
@@ -31,18 +31,27 @@ _USUAL = {
 def class_colours(names: Sequence[str]) -> list[str]:
     """A colour for each class: the usual one of land covers, water blue say, else one of tab20.
 
-    Those of tab20 repeat from the 21st on.
+    Those of tab20 are none that is near to another class's, while there are; then they repeat.
     """
-    others = (to_hex(colormaps['tab20'](at)) for at in itertools.cycle(range(20)))
-    colours: list[str] = []
-    for name in names:
+    found: dict[int, str] = {}
+    for at, name in enumerate(names):
         usual = (
-            colour
-            for colour, words in _USUAL.items()
-            if any(word in name.lower() for word in words) and colour not in colours
+            colour for colour, words in _USUAL.items() if any(w in name.lower() for w in words)
         )
-        colours.append(next(usual, None) or next(others))
-    return colours
+        free = (colour for colour in usual if colour not in found.values())
+        if colour := next(free, None):
+            found[at] = colour
+    others = [to_hex(colormaps['tab20'](at)) for at in range(20)]
+    for at in range(len(names)):
+        if at not in found:
+            far = (colour for colour in others if all(_apart(colour, c) for c in found.values()))
+            found[at] = next(far, None) or others[at % len(others)]
+    return [found[at] for at in range(len(names))]
+
+
+def _apart(one: str, other: str) -> bool:
+    """Whether eyes tell two colours apart, for instance those of neighbours in tab20."""
+    return bool(np.linalg.norm(np.subtract(to_rgb(one), to_rgb(other))) > 0.2)
 
 
 def plot_segmentation(
