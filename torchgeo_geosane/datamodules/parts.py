@@ -11,7 +11,7 @@ import shapely
 from geopandas.array import from_shapely
 from numpy.typing import NDArray
 
-from torchgeo_geosane.datamodules.sites import areas_of, boxes_of, coarsest, sites_of
+from torchgeo_geosane.datamodules.sites import areas_of, boxes_of, coarsest, extents_of, sites_of
 from torchgeo_geosane.datasets import Imagery
 from torchgeo_geosane.datasets.index_table import Boxes
 from torchgeo_geosane.errors import DataError
@@ -83,7 +83,7 @@ def _advice(data: Imagery, boxes: Boxes, gap: int, by: By) -> str:
 
 def _cut_regions(data: Imagery, boxes: Boxes, gap: int) -> _Cuts:
     sites = sites_of(boxes, data.res, gap)
-    widths = [_width(boxes[sites == at], data) for at in range(sites.max() + 1)]
+    widths = _widths(boxes, sites, data)
     shares = [thirds(width, gap) for width in widths]
     if not any(shares):
         raise DataError(
@@ -102,11 +102,11 @@ def _cut_scenes(data: Imagery, boxes: Boxes, gap: int) -> _Cuts:
             f'{len(boxes)} images cannot be divided by scene: all are of one site, connected ground'
         )
     if len(areas) > 2:
-        corners = [boxes[sites == at, :2].min(axis=0) / data.res for at in range(len(areas))]
+        corners = extents_of(boxes, sites)[:, :2] / data.res
         parts = _dealt(areas, [f'{x:.0f} {y:.0f}' for x, y in corners])
         return _cuts(data, boxes, sites, [{part: _ALL} for part in parts])
     smaller = int(np.argmin(areas))
-    width = _width(boxes[sites == smaller], data)
+    width = _widths(boxes, sites, data)[smaller]
     val = width // 3
     if val == 0 or val + gap >= width:
         raise DataError(
@@ -166,12 +166,15 @@ def _dealt(areas: NDArray[np.float64], names: Sequence[str]) -> list[Part]:
     return parts
 
 
-def _width(boxes: Boxes, data: Imagery) -> int:
-    return round((boxes[:, 2].max() - boxes[:, 0].min()) / data.res[0])
+def _widths(boxes: Boxes, sites: NDArray[np.intp], data: Imagery) -> list[int]:
+    """Columns of each site."""
+    extents = extents_of(boxes, sites)
+    widths: list[int] = np.round((extents[:, 2] - extents[:, 0]) / data.res[0]).astype(int).tolist()
+    return widths
 
 
 def _cuts(data: Imagery, boxes: Boxes, sites: NDArray[np.intp], shares: Sequence[Shares]) -> _Cuts:
-    west = np.array([boxes[sites == at, 0].min() for at in range(len(shares))])
+    west = extents_of(boxes, sites)[:, 0]
     cuts: _Cuts = {}
     for part in PARTS:
         columns = np.array([share.get(part, (0, 0)) for share in shares])[sites]

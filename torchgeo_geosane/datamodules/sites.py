@@ -41,8 +41,17 @@ def sites_of(boxes: Boxes, res: tuple[float, float], apart: int = 0) -> NDArray[
 
 def areas_of(boxes: Boxes, sites: NDArray[np.intp]) -> NDArray[np.float64]:
     """Ground of each site, counted once, [sites]."""
-    shapes = shapely.box(*boxes.T)
-    return np.array([shapely.union_all(shapes[sites == at]).area for at in range(sites.max() + 1)])
+    order = np.argsort(sites, kind='stable')
+    shapes = np.split(shapely.box(*boxes[order].T), np.cumsum(np.bincount(sites))[:-1])
+    return np.array([shapely.union_all(site).area for site in shapes])
+
+
+def extents_of(boxes: Boxes, sites: NDArray[np.intp]) -> Boxes:
+    """The box around each site, [sites, 4]."""
+    extents = np.tile([np.inf, np.inf, -np.inf, -np.inf], (sites.max() + 1, 1))
+    np.minimum.at(extents[:, :2], sites, boxes[:, :2])
+    np.maximum.at(extents[:, 2:], sites, boxes[:, 2:])
+    return extents
 
 
 def coarsest(data: Imagery) -> float:
