@@ -84,6 +84,7 @@ OTHERWISE = {
         ('rgbn', 'B4'),
         ('sentinel2_all', 'B13'),
         ('sentinel2_4', '705 nm'),
+        ('sentinel2_all', 'SR_B5'),
     ],
     Kind.UNCLEAR: [
         ('landsat_tm_toa', 'B4 (Red)'),

@@ -84,8 +84,9 @@ class Imagery(GeoDataset):
         Args:
             images: Sensor, as ``'sentinel2_all'`` or, for files of some bands,
                 ``'sentinel2_all[B4,B3,B2]'``, to its files: a folder, a glob, a file, a JSON file of
-                STAC items, or a list of these. Where files do not say which band is which, a
-                mapping does: ``{'files': 'data', 'bands': {'R': 3, 'G': 2, 'B': 1}}``.
+                STAC items, or a list of these. Where files do not say what they hold, a mapping
+                does: ``{'files': 'data', 'bands': {'R': 3, 'G': 2, 'B': 1}}``, also with ``scale``,
+                ``offset`` and ``radar``, see :class:`~.raster_files.Told`.
             bands: Bands in the order wanted, those of one sensor together; None is all.
             labels: Rasters of one band, or polygons; files, folders (a geodatabase is one), globs,
                 archives or STAC items.

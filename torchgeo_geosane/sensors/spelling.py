@@ -95,6 +95,8 @@ _WAVELENGTH = re.compile(
 _VCID = re.compile(r'\b(?:sr |st )?b(?:and)?0*6 vcid (\d)\b')
 _CODE = re.compile(r'\b(?:sr |refl )?b(?:and)? ?0*(\d{1,2})(a?)\b')
 _NUMBER = re.compile(r'[a-z]{0,3}\d+(?:\.\d+)?')
+# The prefix of Landsat's surface reflectance: its B5 is no other satellite's.
+_LANDSAT = re.compile(r'SR_B', re.IGNORECASE)
 _RANGE = 0.03
 _NEAR = 0.04
 
@@ -202,7 +204,8 @@ def band_meant(text: str, sensor: Sensor) -> tuple[Kind, Band | None]:
     Returns:
         The kind, and the band where it is :attr:`Kind.BAND`.
     """
-    for band in sensor.bands:
+    foreign = _LANDSAT.match(text.strip()) and not sensor.name.startswith('landsat')
+    for band in () if foreign else sensor.bands:
         if plain_name(band.name) == plain_name(text.strip()):
             return Kind.BAND, band
     said = meaning(text)
@@ -212,7 +215,7 @@ def band_meant(text: str, sensor: Sensor) -> tuple[Kind, Band | None]:
         return Kind.EXTRA if said.extra else Kind.UNCLEAR, None
     claims = list(chain(*_claims(said, sensor)))
     named = [band for band in claims if band is not None]
-    if not named:
+    if foreign or not named:
         return Kind.FOREIGN, None
     if any(band is not named[0] for band in claims):
         return Kind.UNCLEAR, None
