@@ -42,7 +42,7 @@ _STARTS = {
     'generated_average': 'average of the best two of these',
 }
 
-_LETTERS = {'torchgeo': 'T', 'ukis': 'P', 'timm': 'I'}
+_LETTERS = {'torchgeo': 'T', 'ukis': 'P', 'kelp': 'P', 'mobilenet': 'P', 'timm': 'I'}
 
 
 def names() -> str:

@@ -10,22 +10,33 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
 from torchgeo_geosane.atomic import sweep
 from torchgeo_geosane.errors import CacheError
 from torchgeo_geosane.foundry.files import printable, reason, telling
+from torchgeo_geosane.places import ENVIRONMENT, directory
 from torchgeo_geosane.provenance import Provenance, read_provenance, read_weights, write_weights
 from torchgeo_geosane.spec import Spec
 
 logger = logging.getLogger(__name__)
 
-ENVIRONMENT = 'TORCHGEO_GEOSANE_CACHE'
+__all__ = [
+    'ENVIRONMENT',
+    'Entry',
+    'clear',
+    'directory',
+    'entries',
+    'load',
+    'locked',
+    'path_of',
+    'store',
+]
+
 # Folders inside the cache: copies of models of a collection (collection.mapped), orders of units
-# (alignment.stored).
-_FOLDERS = ('', 'collection', 'alignments')
+# (alignment.stored), files taken out of wheels (packages).
+_FOLDERS = ('', 'collection', 'alignments', 'packages')
 
 
 @dataclass(frozen=True)
@@ -35,17 +46,6 @@ class Entry:
     path: Path
     size: int
     provenance: Provenance
-
-
-def directory() -> Path:
-    """Where the cache lies; it may not exist yet.
-
-    Raises:
-        CacheError: If its name cannot be that of a folder.
-    """
-    chosen = os.environ.get(ENVIRONMENT)
-    with telling(CacheError, f'{ENVIRONMENT}={printable(chosen or "")} is no place for a cache'):
-        return Path(chosen).expanduser() if chosen else Path(torch.hub.get_dir(), 'geosane')
 
 
 def path_of(spec: Spec, key: str) -> Path:

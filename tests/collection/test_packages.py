@@ -1,12 +1,16 @@
 import dataclasses
 import hashlib
 import importlib.metadata
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 
 from torchgeo_geosane.collection import UKIS_CSMASK, CollectionError, PackageSource, collect
+from torchgeo_geosane.errors import TokenError
+from torchgeo_geosane.packages import HASHES, PACKAGES, WHEELS
+from torchgeo_geosane.prompts.copies import read_known
 
 
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sha256: str) -> PackageSource:
@@ -57,7 +61,7 @@ def test_hash_mismatch_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_missing_package_says_how_to_get_it() -> None:
     source = dataclasses.replace(UKIS_CSMASK, name='a-package-nobody-has')
-    with pytest.raises(CollectionError, match=r'a-package-nobody-has.*\[collection\]'):
+    with pytest.raises(CollectionError, match=r'a-package-nobody-has.*\[offline\]'):
         next(source.models())
 
 
@@ -88,3 +92,48 @@ def test_unknown_source_names_the_nearest() -> None:
 def test_twice_the_same_source() -> None:
     with pytest.raises(CollectionError, match='twice'):
         collect(['ukis-csmask', 'ukis-csmask'])
+
+
+def test_a_model_out_of_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two versions of a package cannot be installed side by side; as wheels they can lie there."""
+    torch.save({'a.weight': torch.ones(2, 3)}, tmp_path / 'model.pth')
+    content = (tmp_path / 'model.pth').read_bytes()
+    for version in ('1.0', '2.0'):
+        with zipfile.ZipFile(tmp_path / f'toy_models-{version}-py3-none-any.whl', 'w') as wheel:
+            wheel.writestr('toy_models/model.pth', content if version == '1.0' else b'newer')
+            wheel.writestr(f'toy_models-{version}.dist-info/LICENSE', f'MIT {version}')
+    sha256 = hashlib.sha256(content).hexdigest()
+    files = {'toy': ('toy_models/model.pth', sha256)}
+    known = {'licence': 'MIT', 'modality': 'general', 'task': 'none', 'architecture': 'toy'}
+    source = PackageSource(name='toy-models', version='1.0', files=files, **known)
+    with pytest.raises(CollectionError, match=r'toy-models 1\.0, which is not installed'):
+        next(source.models())
+    monkeypatch.setenv(WHEELS, str(tmp_path))
+    (model,) = source.models()
+    assert model.open().read('a.weight').equal(torch.ones(2, 3))
+    assert source.licence_text() == 'MIT 1.0'
+    (newer,) = dataclasses.replace(source, version='2.0').models()
+    with pytest.raises(CollectionError, match='is not the file that the collection names'):
+        newer.open()
+
+
+def test_known_torchscript_is_read_and_other_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / 'scripted.pt'
+    torch.jit.script(torch.nn.Linear(3, 2)).save(str(path))
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(TokenError, match='TorchScript'):
+        read_known(path, sha256)
+    monkeypatch.setattr('torchgeo_geosane.prompts.copies.HASHES', {sha256})
+    assert read_known(path, sha256).names() == ['weight', 'bias']
+
+
+def test_one_table() -> None:
+    """Labels, hashes and prompts are each there once."""
+    labels = [package.label for package in PACKAGES]
+    prompts = [encoder.prompt for package in PACKAGES for encoder in package.prompts.values()]
+    assert len(set(labels)) == len(labels)
+    assert len(set(prompts)) == len(prompts)
+    assert len(HASHES) == sum(len(package.files) for package in PACKAGES)
+    assert all(package.prompts.keys() <= package.files.keys() for package in PACKAGES)

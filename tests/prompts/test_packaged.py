@@ -68,9 +68,11 @@ def test_values_land_where_they_belong() -> None:
 
 
 def test_a_file_that_is_not_the_pinned_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / 'ukis_csmask-1.0.0.dist-info'
+    info.mkdir()
+    (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: ukis-csmask\nVersion: 1.0.0\n')
     package = tmp_path / 'ukis_csmask'
     package.mkdir()
-    (package / '__init__.py').touch()
     monkeypatch.syspath_prepend(tmp_path)
     prompt = resolve_prompt('ukis:6b_l1c', ARCHITECTURE, SENSOR, seed=0)
     with pytest.raises(PromptError, match=r'No such file.*reinstall'):
@@ -94,4 +96,33 @@ def test_wrong_names_and_architectures() -> None:
     with pytest.raises(PromptError, match="an encoder of 'tf_efficientnet_b4', not of 'resnet18'"):
         resolve_prompt('ukis:6b_l1c', 'resnet18', SENSOR, seed=0)
     assert packaged.names('resnet18') == []
-    assert packaged.names(ARCHITECTURE) == NAMES
+    assert packaged.names(ARCHITECTURE) == [*NAMES, 'kelp:kelp_presence_rgbn']
+
+
+def test_packaged_prompts_are_mapped(cache_directory: Path) -> None:
+    """Not held whole: rows are read from a copy in the cache, whose values are the file's."""
+    source = resolve_prompt('ukis:6b_l1c', ARCHITECTURE, SENSOR, seed=0).open()
+    (copy,) = (cache_directory / 'collection').glob('*.safetensors')
+    spec = importlib.util.find_spec('ukis_csmask')
+    assert spec is not None
+    assert spec.origin is not None
+    model = onnx.load(Path(spec.origin).with_name('model_6b_l1c.onnx'))
+    stem = numpy_helper.to_array(model.graph.initializer[0])
+    assert source.rows('conv_stem.weight', 2, 5).equal(torch.from_numpy(stem[2:5].reshape(3, -1)))
+    before = copy.stat().st_mtime_ns
+    resolve_prompt('ukis:6b_l1c', ARCHITECTURE, SENSOR, seed=0).open()
+    assert copy.stat().st_mtime_ns == before
+
+
+def test_no_room_for_the_copy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Then it is held in memory."""
+    (tmp_path / 'file').touch()
+    monkeypatch.setenv('TORCHGEO_GEOSANE_CACHE', str(tmp_path / 'file'))
+    source = resolve_prompt('ukis:6b_l1c', ARCHITECTURE, SENSOR, seed=0).open()
+    assert source.shape('conv_stem.weight') == (48, 6, 3, 3)
+
+
+def test_how_to_get_what_is_not_here() -> None:
+    prompt = resolve_prompt('kelp:kelp_presence', 'mobilenetv3_large_100', get_sensor('rgb'), 0)
+    with pytest.raises(PromptError, match=r'pip download .* kelp-o-matic==0\.8\.0, and set TORCH'):
+        prompt.open()

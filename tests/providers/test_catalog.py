@@ -45,7 +45,9 @@ def test_specs_are_the_defaults() -> None:
 def test_every_architecture_for_sentinel2_and_colour() -> None:
     offered = {(entry.spec.architecture, entry.spec.sensor) for entry in ENTRIES}
     for architecture in ARCHITECTURES.values():
-        for sensor in ('sentinel2_all', 'sentinel2_6', 'sentinel2_rgb', 'rgb', 'rgbn'):
+        mobile = architecture.startswith('mobilenet')
+        satellite = () if mobile else ('sentinel2_all', 'sentinel2_6', 'sentinel2_rgb')
+        for sensor in (*satellite, 'rgb', 'rgbn'):
             assert (architecture, sensor) in offered
     assert ('resnet50', 'sentinel1_grd') in offered
     assert ('resnet18', 'sentinel1_grd') not in offered, 'no prompt has seen radar'
@@ -59,7 +61,7 @@ def test_imagenet_is_the_prompt_of_colour_alone() -> None:
         kinds[prompt.name.partition(':')[0]] += 1
         assert prompt.sensor == 'rgb' or not prompt.name.startswith('timm:')
         assert entry.spec.sensor in {'rgb', 'rgbn'} or not prompt.name.startswith('timm:')
-    assert set(kinds) == {'torchgeo', 'timm', 'ukis'}
+    assert set(kinds) == {'torchgeo', 'timm', 'ukis', 'kelp', 'mobilenet'}
 
 
 def test_every_form_of_a_name() -> None:

@@ -8,6 +8,8 @@ from typing import Literal, NoReturn, Protocol
 from torchgeo_geosane.errors import GeoSANEError
 from torchgeo_geosane.foundry.files import printable, telling
 from torchgeo_geosane.foundry.source import TensorSource
+from torchgeo_geosane.packages import HASHES
+from torchgeo_geosane.prompts.copies import read_known
 from torchgeo_geosane.prompts.shards import hash_files
 from torchgeo_geosane.prompts.weights_file import open_file
 
@@ -80,7 +82,11 @@ class TrainedModel:
         Raises:
             CollectionError: If the file cannot be had, is unreadable, or has another ``sha256``.
         """
-        return open_weights(self.locate()[0])
+        path, sha256 = self.locate()
+        if sha256 in HASHES:
+            with telling(CollectionError, f'{printable(path)} cannot be read'):
+                return read_known(path, sha256)
+        return open_weights(path)
 
 
 class ModelSource(Protocol):

@@ -9,9 +9,7 @@ from torchgeo_geosane.collection.base import CollectionError, ModelSource, Train
 from torchgeo_geosane.collection.manifest import ManifestEntry
 from torchgeo_geosane.errors import did_you_mean
 
-SOURCES: dict[str, ModelSource] = {
-    source.name: source for source in (packages.UKIS_CSMASK, packages.DEEPDESPECKLING)
-}
+SOURCES: dict[str, ModelSource] = {source.label: source for source in packages.SOURCES}
 
 # How files are had again, by the first part of a model's name, where that is not a package.
 _FETCHERS: dict[str, Callable[[str, str, str], Path]] = {

@@ -4,21 +4,15 @@ Safetensors and torch files are read where they lie. Other formats (ONNX, compre
 only be read whole: of these a safetensors copy is kept in the cache.
 """
 
-import json
 from pathlib import Path
 
-import safetensors.torch
-
-from torchgeo_geosane import cache
-from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.collection.base import CollectionError, open_weights
 from torchgeo_geosane.foundry.files import printable, telling
-from torchgeo_geosane.foundry.source import RenamedSource, SafetensorsSource, TensorSource
+from torchgeo_geosane.foundry.source import TensorSource
+from torchgeo_geosane.packages import HASHES
+from torchgeo_geosane.prompts.copies import copy_of, in_order, read_known
 from torchgeo_geosane.prompts.shards import files_of
 from torchgeo_geosane.prompts.weights_file import can_be_mapped
-
-_FOLDER = 'collection'
-_ORDER = 'order'
 
 
 def map_weights(path: Path, sha256: str) -> Path:
@@ -33,17 +27,9 @@ def map_weights(path: Path, sha256: str) -> Path:
         CacheError: If the copy cannot be written; nothing is left of it.
     """
     with telling(CollectionError, f'{printable(path)} cannot be read'):
-        if all(map(can_be_mapped, files_of(path))):
+        if sha256 not in HASHES and all(map(can_be_mapped, files_of(path))):
             return path
-    copy = cache.directory() / _FOLDER / f'{sha256}.safetensors'
-    if not copy.exists():
-        source = open_weights(path)
-        # A file has its own order, and holds no tensor twice.
-        tensors = {name: source.read(name).clone().contiguous() for name in source.names()}
-        with replacing(copy) as provisional:
-            metadata = {_ORDER: json.dumps(list(tensors))}
-            safetensors.torch.save_file(tensors, provisional, metadata)
-    return copy
+        return copy_of(sha256, lambda: read_known(path, sha256))
 
 
 def open_mapped(path: Path) -> TensorSource:
@@ -52,7 +38,4 @@ def open_mapped(path: Path) -> TensorSource:
     Raises:
         CollectionError: If the file cannot be read.
     """
-    source = open_weights(path)
-    if isinstance(source, SafetensorsSource) and _ORDER in source.metadata:
-        return RenamedSource(source, {name: name for name in json.loads(source.metadata[_ORDER])})
-    return source
+    return in_order(open_weights(path))

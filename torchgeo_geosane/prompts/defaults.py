@@ -52,6 +52,14 @@ _TORCHGEO: dict[str, tuple[str, dict[str, str]]] = {
 # All there are: weights drawn around several are better to finetune from than around one (measured,
 # see the documentation). The first one's bands are the stem's.
 _PACKAGED = {'tf_efficientnet_b4': ('ukis:6b_l1c', 'ukis:6b_l2a', 'ukis:4b_l1c', 'ukis:4b_l2a')}
+# For single sensors.
+_PACKAGED_FOR = {
+    ('tf_efficientnet_b4', 'rgbn'): ('kelp:kelp_presence_rgbn',),
+    **dict.fromkeys((('mobilenetv2_100', s) for s in ('rgb', 'rgbn')), ('mobilenet:imagenet',)),
+    **dict.fromkeys(
+        (('mobilenetv3_large_100', s) for s in ('rgb', 'rgbn')), ('kelp:kelp_presence',)
+    ),
+}
 _RADAR = {'sentinel1_grd'}
 
 
@@ -71,6 +79,8 @@ def default_prompts(architecture: str, sensor_name: str) -> tuple[str, ...]:
     enum, members = _TORCHGEO.get(architecture, ('', {}))
     if sensor_name in members:
         return (f'torchgeo:{enum}.{members[sensor_name]}',)
+    if (architecture, sensor_name) in _PACKAGED_FOR:
+        return _PACKAGED_FOR[architecture, sensor_name]
     if architecture in _PACKAGED and sensor_name not in _RADAR:
         return _PACKAGED[architecture]
     return (f'timm:{architecture}',)

@@ -1,95 +1,98 @@
-"""Prompts inside a Python package: the encoders of ``ukis-csmask``, as ``ukis:6b_l1c``.
-
-Four U-Nets that find clouds in Sentinel-2 and Landsat images (Wieland et al. 2019,
-doi:10.1016/j.rse.2019.05.022; Apache-2.0), with an EfficientNet-B4 encoder, stored as fp16 ONNX.
-"""
+"""Prompts inside Python packages: encoders of trained networks, as ``ukis:6b_l1c`` (see ``packages``)."""
 
 import hashlib
-import importlib.util
 from functools import partial
 from pathlib import Path
 
 from torchgeo_geosane.architectures import get_architecture
-from torchgeo_geosane.errors import PromptError, TokenError, did_you_mean
+from torchgeo_geosane.errors import CacheError, PromptError, TokenError, did_you_mean
 from torchgeo_geosane.foundry.source import RenamedSource, TensorSource
+from torchgeo_geosane.packages import PACKAGES, Encoder, Package, PackageError, locate
 from torchgeo_geosane.prompts.base import Prompt
-from torchgeo_geosane.prompts.onnx_file import open_onnx
+from torchgeo_geosane.prompts.copies import open_packaged
 from torchgeo_geosane.sensors import get_sensor
 
-_ARCHITECTURE = 'tf_efficientnet_b4'
-_VERSION = '1.0.0'
-_SHA256 = {
-    '4b_l1c': '81611f290adc315b86bb7e7c69b0f2496b3abe0390c2a5c8e9e9da9622e8a0c8',
-    '4b_l2a': '3884d75ca497ec59d8335973477bd31eb038857007bbb36fb2aba1ad375ee043',
-    '6b_l1c': 'aa79e9a0f02ff8e0243d93771d1daf6a8d1166b7ac06c3771560b83367c6c573',
-    '6b_l2a': 'd11c530978637ca420eedc40791c62bf78997dd39e1201777e2527e4bd94904e',
+_PROMPTS: dict[str, tuple[Package, str, Encoder]] = {
+    encoder.prompt: (package, model, encoder)
+    for package in PACKAGES
+    for model, encoder in package.prompts.items()
 }
-_SENSORS = {'4b': 'sentinel2_4', '6b': 'sentinel2_6'}
-_INSTALL = 'pip install "torchgeo-geosane[offline]"'
+# What the names of packaged prompts begin with.
+KINDS = tuple(dict.fromkeys(name.partition(':')[0] for name in _PROMPTS))
 
 
 def names(architecture: str) -> list[str]:
     """The prompts of this kind for an architecture."""
-    return [f'ukis:{name}' for name in _SHA256] if architecture == _ARCHITECTURE else []
+    found = (encoder for _, _, encoder in _PROMPTS.values())
+    return [encoder.prompt for encoder in found if encoder.architecture == architecture]
 
 
-def resolve(rest: str, architecture: str) -> Prompt:
-    """Describe one of the packaged encoders as a prompt; the package need not be installed yet.
+def resolve(name: str, architecture: str) -> Prompt:
+    """Describe one of the packaged encoders as a prompt; the package need not be here yet.
 
     Args:
-        rest: ``{6b,4b}_{l1c,l2a}``: bands, and the product level it was trained on.
+        name: The prompt's whole name.
         architecture: The timm architecture wanted.
 
     Raises:
-        PromptError: If there is no such encoder, or the architecture is not ``tf_efficientnet_b4``.
+        PromptError: If there is no such encoder, or it is of another architecture.
     """
-    if rest not in _SHA256:
-        known = [f'ukis:{name}' for name in _SHA256]
-        raise PromptError(f"unknown prompt 'ukis:{rest}'{did_you_mean('ukis:' + rest, known)}")
-    if architecture != _ARCHITECTURE:
+    if name not in _PROMPTS:
+        raise PromptError(f'unknown prompt {name!r}{did_you_mean(name, _PROMPTS)}')
+    package, model, encoder = _PROMPTS[name]
+    if architecture != encoder.architecture:
         raise PromptError(
-            f"prompt 'ukis:{rest}' is an encoder of {_ARCHITECTURE!r}, not of {architecture!r}"
+            f'prompt {name!r} is an encoder of {encoder.architecture!r}, not of {architecture!r}'
         )
-    sensor = get_sensor(_SENSORS[rest[:2]])
+    sensor = get_sensor(encoder.sensor)
+    file, sha256 = package.files[model]
     return Prompt(
-        name=f'ukis:{rest}',
+        name=name,
         architecture=architecture,
         bands=sensor.bands,
         sensor=sensor.name,
-        source=f'ukis-csmask {_VERSION} (PyPI), model_{rest}.onnx, encoder',
-        licence='Apache-2.0',
-        fingerprint=f'sha256:{_SHA256[rest]}',
-        load=partial(_load, rest),
+        source=f'{package.name} {package.version} (PyPI), {Path(file).name}, encoder',
+        licence=package.licence,
+        fingerprint=f'sha256:{sha256}',
+        load=partial(_load, name),
     )
 
 
 def _load(name: str) -> TensorSource:
+    package, model, encoder = _PROMPTS[name]
+    path, sha256 = _verified(name), package.files[model][1]
     try:
-        stored = open_onnx(_verified(name))
+        stored = open_packaged(path, sha256)
     except TokenError as error:
-        raise PromptError(f"prompt 'ukis:{name}': {error}") from error
-    encoder = [tensor for tensor in stored.names() if tensor.startswith('model.encoder.')]
-    target = get_architecture(_ARCHITECTURE, get_sensor(_SENSORS[name[:2]]).in_chans).shapes
-    # Both list their modules in the order of the forward pass; ONNX has no batch counters, and
-    # the U-Net no conv_head and bn2, which come last.
+        raise PromptError(f'prompt {name!r}: {error}') from error
+    kept = [
+        tensor
+        for tensor in stored.names()
+        if tensor.startswith(encoder.prefix) and not tensor.endswith('num_batches_tracked')
+    ]
+    bands = get_sensor(encoder.sensor).in_chans
+    # Both list their modules in the order of the forward pass; counters of batches are left out, and
+    # what a network lacks of its encoder (a last convolution) comes last.
+    target = get_architecture(encoder.architecture, bands).shapes
     keys = [key for key in target if not key.endswith('num_batches_tracked')]
-    return RenamedSource(stored, dict(zip(keys, encoder, strict=False)))
+    return RenamedSource(stored, dict(zip(keys, kept, strict=False)))
 
 
 def _verified(name: str) -> Path:
     """One model file, if its bytes are those that the fingerprint promises."""
-    spec = importlib.util.find_spec('ukis_csmask')
-    if spec is None or spec.origin is None:
-        raise PromptError(f"prompt 'ukis:{name}' is in the package ukis-csmask: {_INSTALL}")
-    path = Path(spec.origin).with_name(f'model_{name}.onnx')
+    package, model, _ = _PROMPTS[name]
+    file, sha256 = package.files[model]
     try:
-        with path.open('rb') as file:
-            found = hashlib.file_digest(file, 'sha256').hexdigest()
+        path = locate(package.name, package.version, file, package.way)
+        with path.open('rb') as opened:
+            found = hashlib.file_digest(opened, 'sha256').hexdigest()
+    except (PackageError, CacheError) as error:
+        raise PromptError(f'prompt {name!r}: {error}') from error
     except OSError as error:
-        raise PromptError(f"prompt 'ukis:{name}': {error}; reinstall it: {_INSTALL}") from error
-    if found != _SHA256[name]:
+        raise PromptError(f'prompt {name!r}: {error}; reinstall it: {package.way}') from error
+    if found != sha256:
         raise PromptError(
-            f"prompt 'ukis:{name}': {path} is not the file of ukis-csmask {_VERSION} "
-            f'(another version, or damaged); reinstall it: {_INSTALL}'
+            f'prompt {name!r}: {path} is not the file of {package.name} {package.version} '
+            f'(another version, or damaged); reinstall it: {package.way}'
         )
     return path

@@ -10,7 +10,7 @@ from torchgeo_geosane.prompts import files, hub, packaged, pretrained
 from torchgeo_geosane.prompts.base import Prompt
 from torchgeo_geosane.sensors import Sensor
 
-_BY_NAME = {'torchgeo': hub.resolve, 'timm': pretrained.resolve, 'ukis': packaged.resolve}
+_BY_NAME = {'torchgeo': hub.resolve, 'timm': pretrained.resolve}
 
 
 def resolve_prompt(name: str, architecture: str, sensor: Sensor, seed: int) -> Prompt:
@@ -18,6 +18,7 @@ def resolve_prompt(name: str, architecture: str, sensor: Sensor, seed: int) -> P
 
     Args:
         name: ``torchgeo:<class>.<member>``, ``timm:<architecture>[.<tag>]``, ``ukis:<model>``,
+            ``kelp:<model>``, ``mobilenet:<model>``,
             ``file:<path>[@<sensor>]``, the path of an existing file, or ``random``.
         architecture: The timm architecture wanted.
         sensor: The sensor wanted; the bands of ``random`` and of a file.
@@ -36,12 +37,15 @@ def resolve_prompt(name: str, architecture: str, sensor: Sensor, seed: int) -> P
         return _random(architecture, sensor, seed)
     if kind in _BY_NAME:
         return _BY_NAME[kind](rest, architecture)
+    if kind in packaged.KINDS:
+        return packaged.resolve(name, architecture)
     if kind == 'file':
         return files.resolve(rest, architecture, sensor)
     if os.path.isfile(os.path.expanduser(name)):
         return files.resolve(name, architecture, sensor)
+    kinds = ', '.join(f'{kind}:<model>' for kind in ('timm', *packaged.KINDS))
     raise PromptError(
-        f'unknown prompt {name!r} (prompts are torchgeo:<weights>, timm:<model>, ukis:<model>, '
+        f'unknown prompt {name!r} (prompts are torchgeo:<weights>, {kinds}, '
         f'file:<path> and random){did_you_mean(name, list_prompts(architecture))}'
     )
 

