@@ -11,6 +11,7 @@ import random
 import resource
 import signal
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -351,6 +352,62 @@ def _write_provenance(folder: Path) -> Path:
     return folder / 'p.json'
 
 
+def _write_raster(folder: Path) -> Path:
+    import numpy as np
+    import rasterio
+    from rasterio.transform import from_origin
+
+    values = np.random.default_rng(0).integers(1, 3000, (3, 32, 32)).astype('uint16')
+    profile = {'driver': 'GTiff', 'width': 32, 'height': 32, 'count': 3, 'dtype': 'uint16'}
+    place = {'crs': 'EPSG:32633', 'transform': from_origin(500_000, 5_000_000, 10, 10)}
+    path = folder / 'rgb_20200601.tif'
+    with rasterio.open(path, 'w', **profile, **place) as raster:
+        raster.write(values)
+        raster.descriptions = ('red', 'green', 'blue')
+    return path
+
+
+def _write_item(folder: Path) -> Path:
+    names = ('red', 'green', 'blue')
+    bands = [{'name': name, 'common_name': name} for name in names]
+    item = {
+        'type': 'Feature',
+        'id': 'n',
+        'properties': {'datetime': '2020-06-01T00:00:00Z'},
+        'assets': {'a': {'href': _write_raster(folder).name, 'roles': ['data'], 'eo:bands': bands}},
+    }
+    (folder / 'item.json').write_text(json.dumps(item))
+    return folder / 'item.json'
+
+
+def _write_polygons(folder: Path) -> Path:
+    _write_raster(folder)
+    ring = [[500_050, 4_999_950], [500_150, 4_999_950], [500_150, 4_999_850], [500_050, 4_999_950]]
+    crs = {'type': 'name', 'properties': {'name': 'urn:ogc:def:crs:EPSG::32633'}}
+    feature = {
+        'type': 'Feature',
+        'properties': {'what': 'water'},
+        'geometry': {'type': 'Polygon', 'coordinates': [ring]},
+    }
+    content = {'type': 'FeatureCollection', 'crs': crs, 'features': [feature]}
+    (folder / 'labels.geojson').write_text(json.dumps(content))
+    return folder / 'labels.geojson'
+
+
+def _read_imagery(path: Path) -> dict[str, Tensor]:
+    from torchgeo_geosane.datasets import Imagery
+
+    labels = {}
+    if path.suffix == '.geojson':
+        labels = {'labels': str(path), 'attribute': 'what', 'classes': ['water']}
+    images = next(path.parent.glob('*.tif')) if labels else path
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        imagery = Imagery({'rgb': str(images)}, **labels)
+        sample = imagery[imagery.bounds]
+    return {name: value for name, value in sample.items() if isinstance(value, Tensor)}
+
+
 _YAML = b"""
 defaults: &defaults
   path: /models
@@ -379,5 +436,8 @@ KINDS = (
     Kind('generated checkpoint', _write_generated('w.ckpt'), _read_checkpoint),
     Kind('provenance', _write_provenance, _read_provenance),
     Kind('manifest', _write_manifest, _read_manifest),
+    Kind('GeoTIFF', _write_raster, _read_imagery),
+    Kind('STAC item', _write_item, _read_imagery),
+    Kind('polygons', _write_polygons, _read_imagery),
     Kind('configuration', _saved('c.yaml', _YAML), _read_configuration),
 )

@@ -210,6 +210,7 @@ def test_special_files_and_odd_names(tmp_path: Path) -> None:
             '/',
             '.',
             '~nobodyknown/x',
+            '~\ud800',
             '\0',
             'a\ud800',
             'a' * 5000,

@@ -28,7 +28,7 @@ def resolve(path: str, architecture: str, sensor: Sensor) -> Prompt:
         SensorError: If the path names an unknown sensor.
     """
     said = ''
-    if '@' in path and not os.path.lexists(os.path.expanduser(path)):
+    if '@' in path and not is_here(path):
         path, _, said = path.rpartition('@')
         sensor = get_sensor(said)
     where = printable(path)
@@ -61,6 +61,16 @@ def resolve(path: str, architecture: str, sensor: Sensor) -> Prompt:
         fingerprint=f'sha256:{digest}',
         load=partial(open_weights, file, architecture),
     )
+
+
+def is_here(path: str) -> bool:
+    """Whether there is something of this name; ``~`` is expanded.
+
+    Raises:
+        PromptError: If it cannot be the name of a file.
+    """
+    with telling(PromptError, f'prompt file {printable(path)} cannot be read'):
+        return os.path.lexists(os.path.expanduser(path))
 
 
 def open_weights(path: Path, architecture: str) -> TensorSource:

@@ -1,6 +1,5 @@
 """From a prompt's name to the prompt."""
 
-import os
 from functools import partial
 
 from torchgeo_geosane.architectures import check_architecture, get_architecture
@@ -41,7 +40,7 @@ def resolve_prompt(name: str, architecture: str, sensor: Sensor, seed: int) -> P
         return packaged.resolve(name, architecture)
     if kind == 'file':
         return files.resolve(rest, architecture, sensor)
-    if os.path.isfile(os.path.expanduser(name)):
+    if files.is_here(name):
         return files.resolve(name, architecture, sensor)
     kinds = ', '.join(f'{kind}:<model>' for kind in ('timm', *packaged.KINDS))
     raise PromptError(
