@@ -117,7 +117,7 @@ def read_polygons(path: str, attribute: str | None, layer: Layer | None) -> gpd.
             polygons = gpd.read_parquet(path)
         else:
             polygons = gpd.read_file(path, layer=_layer(path, layer), engine='pyogrio')
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, shapely.errors.ShapelyError) as error:
         raise DataError(f'cannot read {path} ({error}): restore the file') from error
     if attribute is not None and attribute not in polygons.columns:
         columns = [str(name) for name in polygons.columns if name != 'geometry']

@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 import rasterio
 import torch
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
@@ -106,7 +107,11 @@ def open_file(path: str, squared: bool = False) -> Iterator[DatasetReader]:
         while len(process.handles) > _MOST_OPEN:
             process.handles.popitem(last=False)
     with handle.lock:
-        yield handle.file
+        try:
+            yield handle.file
+        # Tags that are no text, or contradict each other.
+        except (UnicodeDecodeError, CPLE_BaseError) as error:
+            raise DataError(f'cannot read {path} ({error}): restore the file') from error
 
 
 def _opened(path: str, squared: bool) -> DatasetReader:

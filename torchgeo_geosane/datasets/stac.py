@@ -10,7 +10,7 @@ from urllib.parse import unquote, urljoin, urlparse
 
 import pandas as pd
 import pystac
-from pystac.errors import STACError
+from pystac.errors import STACError, STACTypeError
 
 from torchgeo_geosane.datasets.band_names import named_band
 from torchgeo_geosane.datasets.open_files import is_remote
@@ -145,7 +145,7 @@ def read_items(path: Path) -> list[StacItem]:
     """
     try:
         content = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise DataError(f'cannot read {path} ({error}): restore the file') from error
     items = list(_items(path, content))
     if not items:
@@ -158,7 +158,7 @@ def _items(path: Path, content: Any) -> Iterator[StacItem]:
         try:
             for item in pystac.Catalog.from_file(str(path.resolve())).get_items(recursive=True):
                 yield _item(Path(item.get_self_href() or path), item)
-        except (STACError, OSError, KeyError, ValueError) as error:
+        except (STACError, STACTypeError, OSError, KeyError, ValueError) as error:
             raise DataError(f'cannot read the catalogue {path} ({error}): restore it') from error
         return
     if isinstance(content, Mapping) and content.get('type') == 'FeatureCollection':
@@ -171,6 +171,7 @@ def _items(path: Path, content: Any) -> Iterator[StacItem]:
             yield _item(path, pystac.Item.from_dict(whole, migrate=True))
         except (
             STACError,
+            STACTypeError,
             KeyError,
             TypeError,
             AttributeError,
