@@ -11,7 +11,7 @@ import importlib.util
 from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.errors import GeoSANEError
 from torchgeo_geosane.generate import generate
-from torchgeo_geosane.providers import geosane, terratorch
+from torchgeo_geosane.providers import ensemble, geosane, terratorch
 from torchgeo_geosane.sensors import Band, Sensor, find_sensor, get_sensor
 from torchgeo_geosane.spec import Spec
 
@@ -28,6 +28,7 @@ __all__ = [
 __version__ = '0.1.0'
 
 geosane.register()
+ensemble.register()
 terratorch.register()
 # Who uses timm alone, or a tool built on it, needs no TorchGeo.
 if importlib.util.find_spec('torchgeo'):

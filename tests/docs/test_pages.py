@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from torchgeo_geosane.providers.catalog import catalogue, find_spec, official
+from torchgeo_geosane.providers.ensemble import EnsembleSpec
 from torchgeo_geosane.spec import Spec
 
 ROOT = Path(__file__).parents[2]
@@ -35,8 +36,13 @@ def test_urls_parse(page: Path) -> None:
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
 def test_timm_names_parse(page: Path) -> None:
-    for name in re.findall(r'\bgeosane_\w+\.(?!py\b)[a-z]\w*(?:[&=%,*\[\]\w]+)?', prose(page)):
-        assert find_spec(name).target.in_chans
+    for name in re.findall(
+        r'\bgeosane_\w+\.(?!py\b)[a-z][\w.+]*(?:[&=%,*\[\]\w.+]+)?', prose(page)
+    ):
+        if name.startswith('geosane_ensemble.'):
+            assert EnsembleSpec.parse(name).bands
+        else:
+            assert find_spec(name.rstrip('.')).target.in_chans
 
 
 def test_invariants_name_tests_that_exist() -> None:
