@@ -177,6 +177,13 @@ def test_several_scenes_do_not_fit_into_one_file(fit: Fit, folder: Path, tmp_pat
         predict(request(fit, str(folder), tmp_path / 'map.tif'))
 
 
+@pytest.mark.parametrize('name', ['map.jp2', 'map.png', 'map.tif.gz'])
+def test_other_formats_are_refused(fit: Fit, scene: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r'let it end in \.tif, or name a folder'):
+        predict(request(fit, str(scene), tmp_path / name))
+    assert not (tmp_path / name).exists()
+
+
 def test_stac_items(fit: Fit, folder: Path, tmp_path: Path) -> None:
     items = [
         {

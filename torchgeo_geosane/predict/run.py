@@ -125,12 +125,23 @@ class _Work:
             (request.preview, {'.png'}),
             (request.page, {'.html'}),
         ):
-            if path is not None and self._several and path.suffix.lower() in suffixes:
-                raise DataError(
-                    f'{len(found.scenes)} scenes do not fit into {path}: name a folder, or make '
-                    'one map of all with --mosaic'
-                )
+            if path is not None:
+                self._check(path, suffixes)
         self._mapper = Mapper(finetuned, next(iter(found.scenes.values())).data, request.inference)
+
+    def _check(self, path: Path, suffixes: Collection[str]) -> None:
+        """Make sure that a path can be what it is asked to be."""
+        suffix = path.suffix.lower()
+        if suffix in suffixes and self._several:
+            raise DataError(
+                f'{len(self.scenes)} scenes do not fit into {path}: name a folder, or make one map '
+                'of all with --mosaic'
+            )
+        if suffix and suffix not in suffixes and not path.is_dir():
+            raise DataError(
+                f'cannot write {path}: let it end in {min(suffixes)}, or name a folder, which must '
+                'be there where its name has a dot'
+            )
 
     def attempt(self, name: str) -> Outcome:
         """Make one of several maps; what goes wrong is part of the outcome."""
