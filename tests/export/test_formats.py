@@ -8,7 +8,7 @@ from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.errors import ArchitectureError, CacheError
 from torchgeo_geosane.export import FORMATS, check_format, export, provenance_of
 from torchgeo_geosane.generate import generate
-from torchgeo_geosane.provenance import digest, read_weights
+from torchgeo_geosane.provenance import digest
 
 OUT = {name: f'w{form.suffix}' for name, form in FORMATS.items()}
 
@@ -31,6 +31,15 @@ def test_the_suffix_says_the_format(
     export(generated, tmp_path / 'by_suffix' / name)
     export(generated, tmp_path / 'by_name' / name, form)
     assert _content(tmp_path / 'by_suffix') == _content(tmp_path / 'by_name')
+
+
+@pytest.mark.parametrize('form', FORMATS)
+def test_same_spec_same_files(make_spec: MakeSpec, tmp_path: Path, form: str) -> None:
+    fresh, hit = (generate(make_spec()) for _ in range(2))
+    for number, generated in enumerate((fresh, hit, fresh)):
+        export(generated, tmp_path / str(number) / f'{number}{FORMATS[form].suffix}', form)
+    first, *others = (list(_content(tmp_path / str(number)).values()) for number in range(3))
+    assert others == [first, first]
 
 
 def test_timm_reads_safetensors(generated: Generated, tmp_path: Path) -> None:
@@ -113,14 +122,5 @@ def test_an_architecture_without_such_an_encoder_is_told_before_generating(
     check_format(tmp_path / 'w.ckpt', make_spec('test_vit'), 'torchgeo')
 
 
-def _content(folder: Path) -> dict[str, object]:
-    """What the files say, whatever the order in which they hold it."""
-    found: dict[str, object] = {}
-    for file in folder.rglob('*'):
-        if file.suffix == '.safetensors':
-            found[file.name] = digest(read_weights(file)[0])
-        elif file.suffix == '.ckpt':
-            found[file.name] = provenance_of(file)
-        elif file.is_file():
-            found[file.name] = file.read_text()
-    return found
+def _content(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(folder.rglob('*')) if file.is_file()}

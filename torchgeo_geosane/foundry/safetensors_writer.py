@@ -11,13 +11,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+# In the order in which the package writes them.
 _NAMES = {
+    torch.int64: 'I64',
     torch.float64: 'F64',
     torch.float32: 'F32',
-    torch.float16: 'F16',
-    torch.bfloat16: 'BF16',
-    torch.int64: 'I64',
     torch.int32: 'I32',
+    torch.bfloat16: 'BF16',
+    torch.float16: 'F16',
     torch.int16: 'I16',
     torch.int8: 'I8',
     torch.uint8: 'U8',
@@ -32,8 +33,8 @@ def write_safetensors(
 
     Args:
         path: The file.
-        tensors: Any that weights come in, on the CPU; those of wider types come first, and then by
-            name, as the package ``safetensors`` orders them.
+        tensors: Any that weights come in, on the CPU; written by type and name, as the package
+            ``safetensors`` does it.
         metadata: Strings for the header.
 
     Raises:
@@ -41,7 +42,8 @@ def write_safetensors(
     """
     header: dict[str, object] = {'__metadata__': dict(sorted(metadata.items()))}
     begin = 0
-    order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    types = list(_NAMES)
+    order = sorted(tensors, key=lambda name: (types.index(tensors[name].dtype), name))
     for name in order:
         tensor = tensors[name]
         end = begin + math.prod(tensor.shape) * tensor.dtype.itemsize
