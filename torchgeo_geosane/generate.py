@@ -55,7 +55,8 @@ def generate(spec: Spec, progress: bool = False, device: str = 'auto') -> Genera
         if hit is not None:
             return Generated(*hit)
         generated = create(spec, [spec.seed], progress, device)[0]
-        cache.store(path, generated.tensors, generated.provenance)
+        if generated.provenance.key == key:  # Nobody has changed a file meanwhile.
+            cache.store(path, generated.tensors, generated.provenance)
     return generated
 
 

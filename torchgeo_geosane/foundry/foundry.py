@@ -50,10 +50,18 @@ class Foundry:
         Raises:
             FoundryError: If it cannot be found or fetched, is damaged, or contradicts itself.
         """
-        found = checkpoint.read_checkpoint(locate(name))
+        path = locate(name)
+        before = _stamps(path, name)
+        found = checkpoint.read_checkpoint(path)
         model = checkpoint.build(found).to(device)
         info = {'licence': licence_of(name), **found.info}
-        return cls(name, found.config, model, fingerprint(name), info)
+        identity = fingerprint(name)
+        if _stamps(path, name) != before:  # What is hashed is what was read.
+            raise FoundryError(
+                f'the foundry {printable(name)} has changed while it was read: run again once it is '
+                'written'
+            )
+        return cls(name, found.config, model, identity, info)
 
 
 def locate(name: str) -> Path:
@@ -94,9 +102,7 @@ def fingerprint(name: str) -> str:
     if name != 'embedded' and not _is_here(name) and is_hub_name(name):
         return pinned_revision(name)
     path = locate(name)
-    with telling(FoundryError, f'the foundry {printable(name)} cannot be read'):
-        stamps = tuple(map(stamp_of, checkpoint.files_of(path)))
-    return _file_fingerprint(path, stamps)
+    return _file_fingerprint(path, _stamps(path, name))
 
 
 def licence_of(name: str) -> str:
@@ -108,6 +114,12 @@ def licence_of(name: str) -> str:
         return _file_licence(path, stamp_of(path))
     except (FoundryError, TokenError):
         return UNKNOWN
+
+
+def _stamps(path: Path, name: str) -> tuple[Stamp, ...]:
+    """What tells the present state of a foundry's files from another."""
+    with telling(FoundryError, f'the foundry {printable(name)} cannot be read'):
+        return tuple(map(stamp_of, checkpoint.files_of(path)))
 
 
 @lru_cache(maxsize=32)
