@@ -13,6 +13,7 @@ _DESCRIPTION = """GeoSANE weights for TorchGeo, generated when asked for.
 
 TorchGeo's own 'fit', 'validate', 'test' and 'predict' are subcommands too, with generated weights
 known to them; with --scene, 'predict' makes a map of any scene:
+  torchgeo-geosane examples --to first_steps && cd first_steps
   torchgeo-geosane fit --config examples/quickstart.yaml
   torchgeo-geosane predict --ckpt_path best.ckpt --scene scene.tif --out map.tif
 """
@@ -27,25 +28,27 @@ _FORMS = """formats:
 
 def run_command(arguments: Sequence[str]) -> None:
     """Parse the arguments of one of our own subcommands, and run it."""
-    if arguments[:2] == ['foundry', 'train']:
-        _train_foundry(arguments[2:])
-        return
-    if arguments[:2] == ['foundry', 'map']:
-        _map_collection(arguments[2:])
-        return
-    if arguments[:1] == ['collect']:
-        _collect(arguments[1:])
-        return
-    if arguments[:1] == ['compare']:
-        _compare(arguments[1:])
-        return
-    if arguments[:1] == ['export']:
-        _export(arguments[1:])
-        return
-    if arguments[:1] == ['describe']:
-        _describe(arguments[1:])
-        return
-    parsed = _parser().parse_args(list(arguments))
+    match list(arguments):
+        case ['foundry', 'train', *rest]:
+            _train_foundry(rest)
+        case ['foundry', 'map', *rest]:
+            _map_collection(rest)
+        case ['collect', *rest]:
+            _collect(rest)
+        case ['compare', *rest]:
+            _compare(rest)
+        case ['export', *rest]:
+            _export(rest)
+        case ['describe', *rest]:
+            _describe(rest)
+        case ['examples', *rest]:
+            _copy_examples(rest)
+        case others:
+            _run_quick(_parser().parse_args(others))
+
+
+def _run_quick(parsed: Namespace) -> None:
+    """Run a subcommand whose options need no long import."""
     match parsed.command:
         case 'list':
             commands.list_weights()
@@ -108,6 +111,13 @@ def _describe(arguments: Sequence[str]) -> None:
     describe_imagery(arguments)
 
 
+def _copy_examples(arguments: Sequence[str]) -> None:
+    """Copy the examples out of the package."""
+    from torchgeo_geosane.cli.examples import run_examples
+
+    run_examples(arguments)
+
+
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog='torchgeo-geosane',
@@ -119,6 +129,11 @@ def _parser() -> ArgumentParser:
     subcommands.add_subcommand('generate', _generate_parser(), help='generate weights into a file')
     subcommands.add_subcommand('info', _info_parser(), help='show where weights come from')
     # Only named here, for the help: `run_command` passes it on.
+    subcommands.add_subcommand(
+        'examples',
+        ArgumentParser(),
+        help='copy the example configs and the data of the quickstart into a folder',
+    )
     subcommands.add_subcommand(
         'describe',
         ArgumentParser(),
