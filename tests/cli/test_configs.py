@@ -51,7 +51,7 @@ def test_what_is_no_configuration(tmp_path: Path, capsys: Capture) -> None:
         'inside.yaml': 'inside of',
         'broken.yaml': 'cannot be read',
         'folder.yaml': 'is a folder',
-        'deep.yaml': 'nested too deeply',
+        'deep.yaml': 'cannot be read',
         'large.yaml': '1,099,511,627,776 bytes',
         '/dev/zero': 'is a device',
         'gone.yaml': 'there is no such file',
