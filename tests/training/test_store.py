@@ -151,11 +151,11 @@ def test_older_files_have_a_copy_that_can_be_mapped(tmp_path, cache_directory, f
 
 
 def test_no_room_for_the_copy(tmp_path, cache_directory, foundry, monkeypatch):
-    def fill(tensors, path, metadata):
+    def fill(path, tensors, metadata):
         path.write_bytes(b'half of it')
         raise OSError(errno.ENOSPC, 'No space left on device')
 
-    monkeypatch.setattr('safetensors.torch.save_file', fill)
+    monkeypatch.setattr('torchgeo_geosane.prompts.copies.write_safetensors', fill)
     path = tmp_path / 'a.pth'
     torch.save(mlp_state(0), path, _use_new_zipfile_serialization=False)
     with pytest.raises(CacheError, match='No space left'):

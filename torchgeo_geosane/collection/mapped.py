@@ -1,7 +1,7 @@
 """Weights that can be read a few rows at a time, whatever format they came in.
 
-Safetensors and torch files are read where they lie. Other formats (ONNX, compressed torch files) can
-only be read whole: of these a safetensors copy is kept in the cache.
+Safetensors and torch files are read where they lie. Of other formats (ONNX, compressed torch files,
+those before torch 1.6) a safetensors copy is kept in the cache.
 """
 
 from pathlib import Path

@@ -40,10 +40,10 @@ def is_archive(beginning: bytes) -> bool:
 
 
 def is_mapped(path: Path) -> bool:
-    """Whether the tensors of what ``torch.save`` wrote lie in the file as they are, not compressed."""
+    """Whether it is an archive in which the tensors lie as they are, not compressed."""
     file = PlainFile(path)
     if not is_archive(file.read(0, 4)):
-        return True
+        return False
     with telling(TokenError, printable(path)), file.open() as stream:
         return not any(map(_is_packed, zipfile.ZipFile(stream).infolist()))
 

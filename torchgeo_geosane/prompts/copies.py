@@ -1,15 +1,17 @@
 """Copies in the cache of weights whose own format cannot be read a few rows at a time."""
 
+import hashlib
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import safetensors.torch
 import torch
+from torch import Tensor
 
 from torchgeo_geosane.atomic import replacing
-from torchgeo_geosane.errors import CacheError
+from torchgeo_geosane.errors import CacheError, TokenError
+from torchgeo_geosane.foundry.safetensors_writer import write_safetensors
 from torchgeo_geosane.foundry.source import (
     RenamedSource,
     SafetensorsSource,
@@ -22,10 +24,11 @@ from torchgeo_geosane.prompts.weights_file import open_file
 
 _FOLDER = 'collection'
 _ORDER = 'order'
+_DIGEST = 'digest'
 
 
 def copy_of(sha256: str, read: Callable[[], TensorSource]) -> Path:
-    """A safetensors copy of a file, made if it is not there.
+    """A safetensors copy of a file, made if it is not there or damaged.
 
     Args:
         sha256: Hash of the file, which names the copy.
@@ -35,14 +38,33 @@ def copy_of(sha256: str, read: Callable[[], TensorSource]) -> Path:
         CacheError: If the copy cannot be written; nothing is left of it.
     """
     copy = directory() / _FOLDER / f'{sha256}.safetensors'
-    if not copy.exists():
+    if not _is_whole(copy):
         source = read()
         # A file has its own order, and holds no tensor twice.
-        tensors = {name: source.read(name).clone().contiguous() for name in source.names()}
+        tensors = {name: source.read(name) for name in source.names()}
+        metadata = {_ORDER: json.dumps(list(tensors)), _DIGEST: _digest(tensors)}
         with replacing(copy) as provisional:
-            metadata = {_ORDER: json.dumps(list(tensors))}
-            safetensors.torch.save_file(tensors, provisional, metadata)
+            write_safetensors(provisional, tensors, metadata)
     return copy
+
+
+def _is_whole(copy: Path) -> bool:
+    """Whether there is a copy that holds what was written into it."""
+    try:
+        source = SafetensorsSource(copy)
+        found = _digest({name: source.read(name) for name in source.names()})
+    except TokenError:  # There is none, or a damaged one.
+        return False
+    return source.metadata.get(_DIGEST) == found
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().contiguous()
+        sha.update(f'{name} {tensor.dtype} {tuple(tensor.shape)};'.encode())
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()
 
 
 def in_order(source: TensorSource) -> TensorSource:
