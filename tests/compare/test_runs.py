@@ -75,6 +75,8 @@ def test_what_a_record_tells(segmentation: ComparisonConfig) -> None:
     )
     assert record.seconds > 0
     assert record.configuration == segmentation.configuration('prompt')
+    assert (record.metric, record.mode) == (segmentation.metric, segmentation.mode)
+    assert record.task == segmentation.task != record.configuration
 
 
 def _is_statistic(name: str) -> bool:

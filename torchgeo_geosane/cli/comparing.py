@@ -60,7 +60,8 @@ def _read_fit(value: Any) -> dict[str, Any]:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog='torchgeo-geosane compare',
-        description='Train one task from several initialisations, over seeds.',
+        description='Train one task from several initialisations, over seeds. '
+        '`torchgeo-geosane compare aggregate --help` tells how several tasks come on one scale.',
     )
     parser.add_argument('--config', action='config', help='a YAML file with the options below')
     parser.add_argument(

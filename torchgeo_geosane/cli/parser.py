@@ -98,7 +98,12 @@ def _collect(arguments: Sequence[str]) -> None:
 
 
 def _compare(arguments: Sequence[str]) -> None:
-    """Compare initialisations; imported late, for the same reason."""
+    """Compare initialisations, or aggregate comparisons; imported late, for the same reason."""
+    if arguments[:1] == ['aggregate']:
+        from torchgeo_geosane.cli.aggregating import aggregate_comparisons
+
+        aggregate_comparisons(arguments[1:])
+        return
     from torchgeo_geosane.cli.comparing import run_comparison
 
     run_comparison(arguments)
@@ -147,7 +152,8 @@ def _parser() -> ArgumentParser:
     subcommands.add_subcommand(
         'compare',
         ArgumentParser(),
-        help='train one task from several initialisations (see its own --help)',
+        help='train one task from several initialisations; `compare aggregate`: several tasks on '
+        'one scale (see their own --help)',
     )
     subcommands.add_subcommand(
         'export',

@@ -110,7 +110,14 @@ class ComparisonConfig:
 
         The files of the data and the versions of libraries are not part of it.
         """
-        start = INITIALISATIONS[initialisation].identify(self.material)
-        known = [_HARNESS, self.fit, self.metric, self.mode, start]
+        return self._hash(INITIALISATIONS[initialisation].identify(self.material))
+
+    @property
+    def task(self) -> str:
+        """Hash of what the runs of all initialisations share."""
+        return self._hash()
+
+    def _hash(self, *more: object) -> str:
+        known = [_HARNESS, self.fit, self.metric, self.mode, *more]
         text = json.dumps(known, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -69,8 +69,8 @@ def draw_values(results: Results, setting: Setting) -> Drawing:
             jitter = row + 0.16 + 0.16 * np.linspace(-1, 1, len(values)) * (len(values) > 1)
             axes.plot(values, jitter, 'o', ms=3.5, mew=0, alpha=0.45, color=COLOURS[1])
             mean = results.mean(setting, name)
-            _bar(axes, row - 0.15, mean.mean, mean.low, mean.high)
-        _name_rows(axes, names)
+            draw_bar(axes, row - 0.15, mean.mean, mean.low, mean.high)
+        name_rows(axes, names)
         axes.set_xlabel(results.metric)
 
     told = '; '.join(
@@ -101,9 +101,9 @@ def draw_differences(comparisons: Sequence[Comparison]) -> Drawing:
                 color=COLOURS[1],
             )
             mean = difference.mean
-            _bar(axes, row - 0.1, mean.mean, mean.low, mean.high)
+            draw_bar(axes, row - 0.1, mean.mean, mean.low, mean.high)
         axes.axvline(0, color=_INK, lw=0.8)
-        _name_rows(axes, [comparison.first for comparison in comparisons])
+        name_rows(axes, [comparison.first for comparison in comparisons])
         axes.set_xlabel(f'better than {reference} by')
 
     told = '; '.join(f'{c.first} {c.difference.mean.mean:+.3f}, {c.outcome}' for c in comparisons)
@@ -203,12 +203,16 @@ def _draw_fractions(results: Results, settings: Sequence[Setting]) -> Drawing:
     )
 
 
-def _bar(axes: Axes, row: float, mean: float, low: float, high: float) -> None:
-    axes.plot([low, high], [row, row], '-', lw=2.2, color=COLOURS[0], solid_capstyle='butt')
-    axes.plot([mean], [row], 'D', ms=5, mew=0, color=COLOURS[0])
+def draw_bar(
+    axes: Axes, row: float, mean: float, low: float, high: float, colour: str = COLOURS[0]
+) -> None:
+    """A mean with its interval, in a row."""
+    axes.plot([low, high], [row, row], '-', lw=2.2, color=colour, solid_capstyle='butt')
+    axes.plot([mean], [row], 'D', ms=5, mew=0, color=colour)
 
 
-def _name_rows(axes: Axes, names: Sequence[str]) -> None:
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Names instead of numbers, from the top."""
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(visible=False, axis='y')

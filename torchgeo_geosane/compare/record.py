@@ -13,6 +13,7 @@ from torchgeo_geosane.errors import CacheError
 
 Method = Literal['finetune', 'linear_probe']
 METHODS: tuple[Method, ...] = get_args(Method)
+Mode = Literal['max', 'min']
 Curve = tuple[tuple[int, float], ...]
 
 
@@ -53,6 +54,9 @@ class RunRecord(RunKey):
         parameters: How many the whole model has.
         seconds: Wall-clock time of training and test.
         configuration: Hash of all that determines the result, apart from the key.
+        metric: What the comparison compares by, without ``test_``, e.g. ``mIoU``.
+        mode: Whether more (``max``) or less (``min``) of it is better.
+        task: Hash of what all starts of a comparison share: data, model, budget and metric.
     """
 
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -61,6 +65,9 @@ class RunRecord(RunKey):
     parameters: int = 0
     seconds: float = 0.0
     configuration: str = ''
+    metric: str = ''
+    mode: Mode = 'max'
+    task: str = ''
 
     @property
     def key(self) -> RunKey:
@@ -69,12 +76,19 @@ class RunRecord(RunKey):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> 'RunRecord':
-        """What JSON gave."""
+        """What JSON gave.
+
+        Raises:
+            ValueError: If a number is none, or the mode unknown; TypeError and KeyError alike.
+        """
+        if values.get('mode', 'max') not in get_args(Mode):
+            raise ValueError(f'its mode is {values["mode"]!r}, neither max nor min')
+        metrics = {name: float(value) for name, value in values['metrics'].items()}
         curves = {
             name: tuple((int(step), float(value)) for step, value in values[name])
             for name in ('curve', 'validation')
         }
-        return cls(**{**values, **curves})
+        return cls(**{**values, **curves, 'metrics': metrics})
 
 
 _KEY_FIELDS = dataclasses.fields(RunKey)

@@ -13,8 +13,8 @@ from torchgeo_geosane.compare.figures import (
     draw_fractions,
     draw_values,
 )
-from torchgeo_geosane.compare.record import RunKey, RunRecord
-from torchgeo_geosane.compare.results import REFERENCES, Mode, Results, Setting
+from torchgeo_geosane.compare.record import Mode, RunKey, RunRecord
+from torchgeo_geosane.compare.results import REFERENCES, Results, Setting
 from torchgeo_geosane.compare.verdict import AIMS, Aim, write_verdict
 from torchgeo_geosane.pages import render_page
 

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from torchgeo_geosane.compare.record import METHODS, Method, RunKey, RunRecord
+from torchgeo_geosane.compare.record import METHODS, Method, Mode, RunKey, RunRecord
 from torchgeo_geosane.compare.statistics import CONFIDENCE, Difference, Mean, holm
 from torchgeo_geosane.errors import SpecError, did_you_mean
 
-Mode = Literal['max', 'min']
 Outcome = Literal['better', 'worse', 'cannot be told apart']
 
 REFERENCES = ('scratch', 'prompt', 'pruned', 'distilled')

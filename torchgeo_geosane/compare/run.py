@@ -81,6 +81,9 @@ def run(comparison: ComparisonConfig, key: RunKey) -> RunRecord:
         parameters=sum(parameter.numel() for parameter in task.parameters()),
         seconds=time.monotonic() - began,
         configuration=comparison.configuration(key.initialisation),
+        metric=comparison.metric,
+        mode=comparison.mode,
+        task=comparison.task,
     )
 
 

@@ -54,6 +54,11 @@ def markdown(results: Results) -> str:
     return '\n'.join(_markdown(results, setting) for setting in results.settings)
 
 
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, without a line break at its end."""
+    return '\n'.join(map(_line, [header, ['---'] * len(header), *rows]))
+
+
 def runs_csv(records: Sequence[RunRecord]) -> str:
     """One line a run: its key, its metrics, parameters and seconds."""
     keys = [field.name for field in dataclasses.fields(RunKey)]
@@ -95,24 +100,14 @@ def _markdown(results: Results, setting: Setting) -> str:
     columns = header(results, setting)
     marks = {'better': '**', 'worse': '*', '': ''}
     lines = [
-        f'{setting.title[0].upper()}{setting.title[1:]}:',
-        '',
-        _line(columns),
-        _line(['---'] * len(columns)),
-        *(
-            _line(
-                [
-                    row.name,
-                    *(
-                        f'{marks[cell.outcome]}{cell.text}{marks[cell.outcome]}'
-                        for cell in row.cells
-                    ),
-                ]
-            )
-            for row in rows(results, setting)
-        ),
+        [
+            row.name,
+            *(f'{marks[cell.outcome]}{cell.text}{marks[cell.outcome]}' for cell in row.cells),
+        ]
+        for row in rows(results, setting)
     ]
-    return '\n'.join(lines) + '\n'
+    title = f'{setting.title[0].upper()}{setting.title[1:]}'
+    return f'{title}:\n\n{markdown_table(columns, lines)}\n'
 
 
 def _line(cells: Sequence[str]) -> str:
