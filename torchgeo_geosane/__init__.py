@@ -25,7 +25,7 @@ __all__ = [
     'generate',
     'get_sensor',
 ]
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 geosane.register()
 ensemble.register()

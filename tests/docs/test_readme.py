@@ -10,6 +10,7 @@ import pytest
 import yaml
 from torchgeo.trainers import SemanticSegmentationTask
 
+from torchgeo_geosane import __version__
 from torchgeo_geosane.foundry import foundry
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.checkpoint import save
@@ -90,3 +91,20 @@ def test_yaml_builds_the_task() -> None:
     assert model['class_path'] == 'torchgeo.trainers.SemanticSegmentationTask'
     task = SemanticSegmentationTask(**model['init_args'])
     assert task.hparams['in_channels'] == 13
+
+
+def test_one_version_everywhere() -> None:
+    project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    newest = re.search(r'^## (\S+)$', (ROOT / 'CHANGELOG.md').read_text(), re.MULTILINE)
+    assert newest is not None
+    assert project['version'] == __version__ == citation['version'] == newest[1]
+    assert citation['license'] == project['license']
+
+
+def test_it_reads_well_outside_of_the_repository() -> None:
+    """Links lead to files that are there; pictures say in words what they show."""
+    for mark, text, target in re.findall(r'(!?)\[([^\]]+)\]\(([^)#]+)[^)]*\)', README):
+        assert target.startswith('https://') or (ROOT / target).exists(), target
+        assert not mark or len(text.split()) > 5, target
+    assert 'Links without an address' in README
