@@ -44,6 +44,17 @@ def test_what_is_done_is_not_repeated(
     assert [record.key for record in repeated] == list(more.runs())
 
 
+def test_records_of_versions_without_metric_and_task_are_completed(
+    config: ComparisonConfig, tmp_path: Path, quick: list[RunKey]
+) -> None:
+    before = compare(config, tmp_path, jobs=0, say=lambda line: None)
+    assert {record.task for record in before} == {''}
+    after = compare(config, tmp_path, jobs=0, say=lambda line: None)
+    assert len(quick) == 4
+    told = {'metric': 'loss', 'mode': 'min', 'task': config.task}
+    assert after == [replace(record, **told) for record in before]
+
+
 def test_another_configuration_is_another_run(
     config: ComparisonConfig, tmp_path: Path, quick: list[RunKey]
 ) -> None:

@@ -1,15 +1,16 @@
 """Carry a comparison out."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from torchgeo_geosane.compare.cluster import run_on_ray
 from torchgeo_geosane.compare.config import ComparisonConfig
-from torchgeo_geosane.compare.record import RunKey, RunRecord
+from torchgeo_geosane.compare.record import RunKey, RunRecord, write_record
 from torchgeo_geosane.compare.report import Report, write_report
-from torchgeo_geosane.compare.schedule import LOGS, Outcome, plan, run_here, run_in_processes
+from torchgeo_geosane.compare.schedule import LOGS, RUNS, Outcome, plan, run_here, run_in_processes
 from torchgeo_geosane.compare.verdict import AIMS, Aim
 from torchgeo_geosane.errors import ComparisonError
 
@@ -44,6 +45,9 @@ def compare(
     planned = plan(comparison, output)
     if planned.done:
         say(f'{len(planned.done)} runs are done already: {output}')
+    for record in planned.done:
+        if not record.task:  # Of a version that did not note it; its configuration is this one.
+            write_record(output / RUNS, _complete(comparison, record))
     if planned.stale:
         say(f'{planned.stale} records were made under another configuration: run again')
     run_all = _runner(jobs, backend)
@@ -59,6 +63,10 @@ def compare(
             f'{failed[0].error}. Call it again to repeat only these'
         )
     return list(plan(comparison, output).done)
+
+
+def _complete(comparison: ComparisonConfig, record: RunRecord) -> RunRecord:
+    return replace(record, metric=comparison.metric, mode=comparison.mode, task=comparison.task)
 
 
 def _runner(jobs: int, backend: Backend) -> Runner:

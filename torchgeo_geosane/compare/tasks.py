@@ -84,7 +84,7 @@ def _read(folder: Path) -> list[RunRecord]:
         if not (record.metric and record.task):
             raise ComparisonError(
                 f'{folder}: the record {record.key.name} does not say its metric and task: an older '
-                'version made it; delete it and run the comparison again'
+                'version made it. Give the command `compare` again, which notes them and repeats no run'
             )
     _agree(folder, 'metrics', {f'{record.metric} ({record.mode})' for record in records})
     _agree(folder, 'data, models or budgets', {record.task for record in records})
