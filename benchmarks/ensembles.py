@@ -1,0 +1,77 @@
+"""Of which timm architectures can be a member of an ensemble? Built and run on the meta device.
+
+    python benchmarks/ensembles.py
+
+Each architecture beside a ResNet-18, as a feature extractor. Architectures that `output` has are not
+tried again. Writes docs/benchmarks/ensembles.md.
+"""
+
+import argparse
+import json
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import timm
+import torch
+from measure import machine
+
+from torchgeo_geosane.errors import ArchitectureError
+from torchgeo_geosane.models import FeatureEnsemble, Member
+
+ROOT = Path(__file__).parents[1]
+OUT = ROOT / 'docs' / 'benchmarks' / 'ensembles.md'
+
+
+def try_architecture(name: str) -> str:
+    """``runs``, or why it does not."""
+    with torch.device('meta'):
+        try:
+            model = timm.create_model(name, features_only=True)
+        except (RuntimeError, TypeError, AttributeError, AssertionError, NotImplementedError) as e:
+            return f'timm extracts no features: {type(e).__name__}'
+        size = timm.get_pretrained_cfg(name)
+        side = size.input_size[-1] if size else 224
+        other = timm.create_model('resnet18', features_only=True)
+        try:
+            members = [Member('resnet18', other, (0, 1, 2)), Member(name, model, (0, 1, 2))]
+            ensemble = FeatureEnsemble(members).eval()
+        except ArchitectureError as error:
+            return f'no ensemble: {error}'
+        with torch.no_grad():
+            try:
+                found = ensemble(torch.zeros(1, 3, side, side))
+            except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError) as error:
+                return f'does not run on the meta device: {str(error).splitlines()[0][:60]}'
+    wanted = ensemble.feature_info.channels()
+    return 'runs' if [level.shape[1] for level in found] == wanted else 'other channels than said'
+
+
+def main() -> None:
+    """Try what has not been tried, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--output', type=Path, default=ROOT / 'output' / 'ensembles.json')
+    options = parser.parse_args()
+    warnings.simplefilter('ignore')
+    found = json.loads(options.output.read_text()) if options.output.exists() else {}
+    names = [name for name in timm.list_models() if not name.startswith('geosane_')]
+    for name in names:
+        if name not in found:
+            found[name] = try_architecture(name)
+            options.output.parent.mkdir(parents=True, exist_ok=True)
+            options.output.write_text(json.dumps(found))
+    counts = Counter(found[name].partition(':')[0] for name in names)
+    rows = '\n'.join(f'| {result} | {count} |' for result, count in counts.most_common())
+    others = [name for name in names if found[name] not in {'runs'} and 'timm' not in found[name]]
+    text = (
+        f'{machine()} {len(names)} architectures of timm {timm.__version__}, each beside a ResNet-18. '
+        f'Regenerate: `python benchmarks/ensembles.py`.\n\n| result | architectures |\n|---|---|\n{rows}\n'
+    )
+    if others:
+        text += '\n' + '\n'.join(f'- `{name}`: {found[name]}' for name in others[:20]) + '\n'
+    OUT.write_text(text)
+    print(text)
+
+
+if __name__ == '__main__':
+    main()
