@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -133,10 +134,20 @@ def test_what_can_be_mapped_is_not_copied(tmp_path, cache_directory, name):
     assert not cache_directory.exists()
 
 
-def test_older_files_have_a_copy_that_can_be_mapped(tmp_path, cache_directory, foundry):
+def compress(path: Path) -> Path:
+    """A torch file whose container is compressed: it cannot be read in parts."""
+    with zipfile.ZipFile(path) as plain:
+        entries = [(name, plain.read(name)) for name in plain.namelist()]
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as compressed:
+        for name, content in entries:
+            compressed.writestr(name, content)
+    return path
+
+
+def test_compressed_files_have_a_copy_that_can_be_mapped(tmp_path, cache_directory, foundry):
     state = mlp_state(0) | {'b.weight': torch.ones(3, 2)}
     state['tied.weight'] = state['fc1.weight']
-    path = save(tmp_path / 'a.pth', state)
+    path = compress(save(tmp_path / 'a.pt', state))
     opened = OpenedModel.open(model_of(path), foundry, False)
     assert opened.file.parent == cache_directory / 'collection'
     source = open_mapped(opened.file)
@@ -156,8 +167,7 @@ def test_no_room_for_the_copy(tmp_path, cache_directory, foundry, monkeypatch):
         raise OSError(errno.ENOSPC, 'No space left on device')
 
     monkeypatch.setattr('torchgeo_geosane.prompts.copies.write_safetensors', fill)
-    path = tmp_path / 'a.pth'
-    torch.save(mlp_state(0), path, _use_new_zipfile_serialization=False)
+    path = compress(save(tmp_path / 'a.pt', mlp_state(0)))
     with pytest.raises(CacheError, match='No space left'):
         OpenedModel.open(model_of(path), foundry, False)
     assert list((cache_directory / 'collection').iterdir()) == []

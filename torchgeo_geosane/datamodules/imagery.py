@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
@@ -28,8 +29,11 @@ from torchgeo_geosane.datamodules.training_chips import TrainingChips
 from torchgeo_geosane.datamodules.windows import Place, RandomWindows, grid_windows, places
 from torchgeo_geosane.datasets import Imagery
 from torchgeo_geosane.datasets.acquisitions import Files, Paths
+from torchgeo_geosane.datasets.chips import NoData
 from torchgeo_geosane.datasets.index_table import Query
+from torchgeo_geosane.datasets.label_polygons import Layer
 from torchgeo_geosane.datasets.legend import Value
+from torchgeo_geosane.datasets.product import Radar
 from torchgeo_geosane.errors import DataError, did_you_mean
 
 Wire = Literal['native', 'bfloat16']
@@ -66,7 +70,16 @@ class ImageryDataModule(GeoDataModule):
         std: Sequence[float] | None = None,
         augment: Augment = 'bands',
         wire: Wire = 'native',
-        **options: Any,
+        background: str | None = None,
+        layer: Layer | None = None,
+        ignored: Sequence[Value] = (),
+        crs: str | None = None,
+        res: float | tuple[float, float] | None = None,
+        nodata: NoData = 'fill',
+        nodata_value: float | None = None,
+        radar: Radar | None = None,
+        cache: str | Path | None = None,
+        cache_gigabytes: float = 20.0,
     ) -> None:
         """Keep the settings; no file is read yet.
 
@@ -97,7 +110,17 @@ class ImageryDataModule(GeoDataModule):
                 and flips, ``'flips'`` only flips.
             wire: ``'bfloat16'`` halves what floats, radar say, take on their way; -20 dB is then
                 exact to 0.06 dB.
-            options: What else the data set is given.
+            background: This and the following as the data set has them, see
+                :class:`~torchgeo_geosane.datasets.imagery.Imagery`.
+            layer: See there.
+            ignored: See there.
+            crs: See there.
+            res: See there.
+            nodata: See there.
+            nodata_value: See there.
+            radar: See there.
+            cache: See there.
+            cache_gigabytes: See there.
 
         Raises:
             DataError: If a setting is unknown or out of range.
@@ -123,7 +146,16 @@ class ImageryDataModule(GeoDataModule):
             attribute=attribute,
             bands=bands,
             native=True,
-            **options,
+            background=background,
+            layer=layer,
+            ignored=ignored,
+            crs=crs,
+            res=res,
+            nodata=nodata,
+            nodata_value=nodata_value,
+            radar=radar,
+            cache=cache,
+            cache_gigabytes=cache_gigabytes,
         )
         self.split, self.gap = split, gap
         self.statistics, self.augment = statistics, augment
