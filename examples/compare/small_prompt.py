@@ -1,7 +1,7 @@
 """Make a prompt for EfficientNet-B0, of which no package has remote-sensing weights.
 
 Its channels are the strongest of the packaged EfficientNet-B4's, its layers the first of each
-stage. From the repository's root: python examples/compare/small_prompt.py
+stage. Where the folder examples is: python examples/compare/small_prompt.py
 """
 
 import sys
