@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from torchgeo_geosane.construction import construct
 from torchgeo_geosane.errors import ArchitectureError, did_you_mean
+from torchgeo_geosane.foundry.surroundings import isolated
 
 
 class TensorSpec(NamedTuple):
@@ -143,6 +144,7 @@ def initialise(architecture: str, in_chans: int, seed: int) -> dict[str, Tensor]
     return get_architecture(architecture, in_chans).initialise(seed)
 
 
+@isolated
 def shapes_of(make: Callable[[], nn.Module]) -> Mapping[str, TensorSpec]:
     """The state dict of any model without its values: name to shape and dtype, in order.
 

@@ -12,7 +12,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
@@ -23,6 +23,7 @@ from torchgeo_geosane.foundry.numerics import plain_numerics
 P = ParamSpec('P')
 T = TypeVar('T')
 
+_SECONDS_BETWEEN_LOOKS = 0.5
 _here = threading.local()
 
 
@@ -109,6 +110,8 @@ def _in_own_thread(work: Callable[[], T]) -> T:
         worker = _Worker()
     outcome = worker.do(run)
     try:
+        while not outcome.done():  # A signal that comes just before the wait is seen after it.
+            wait([outcome], timeout=_SECONDS_BETWEEN_LOOKS)
         return outcome.result()
     finally:
         if outcome.done():
