@@ -119,6 +119,11 @@ def test_siblings_are_held_out_together(foundry, optimisation, manifest, caplog)
     data.setup()
     assert {m.entry.name for m in data.held_out} == {'folder/models/b.pt', 'folder/models/d.pt'}
     assert 'Held out as well, as siblings of what is: folder/models/d.pt' in caplog.text
+    alone = FoundryDataModule(
+        foundry, dataclasses.replace(collection, whole_lineages=False), optimisation
+    )
+    alone.setup()
+    assert {m.entry.name for m in alone.held_out} == {'folder/models/b.pt'}
 
 
 def test_a_file_that_changed_since_is_refused(foundry, optimisation, manifest):

@@ -20,7 +20,9 @@ class CollectionConfig:
         manifest: A manifest that ``torchgeo-geosane collect`` or another training wrote; its models
             come after those of the packages.
         held_out: Models that are only judged by, never trained on: ``source/model``. Those that the
-            manifest holds out are too, and so are all their siblings: models finetuned from one start.
+            manifest holds out are too.
+        whole_lineages: Whether all siblings of a model that is held out are, too: models finetuned
+            from one start, which tell of each other.
         align: Whether the units of every model are read in the order of one of its architecture,
             which leaves what it computes as it is. A manifest alone says so itself.
         weighting: How often windows come from a model: as its tokens are (``size``), every family of
@@ -30,6 +32,7 @@ class CollectionConfig:
     sources: tuple[str, ...] = ()
     manifest: Path | None = None
     held_out: tuple[str, ...] = ()
+    whole_lineages: bool = True
     align: bool = True
     weighting: Weighting = 'size'
 

@@ -63,7 +63,8 @@ class FoundryDataModule(LightningDataModule):
         held_out |= {entry.name for entry in entries if entry.split == 'held_out'}
         if any(model.lineage is None for model in models):
             models = put_in_order(models, self._collection.align, progress=True)
-        held_out = find_siblings(models, held_out)
+        if self._collection.whole_lineages:
+            held_out = find_siblings(models, held_out)
         for number, model in enumerate(models):
             opened = OpenedModel.open(
                 model, self._foundry, model.name in held_out, self._optimisation.permute, number
