@@ -141,8 +141,8 @@ def test_command_of_a_folder(tmp_path: Path, capsys: Capture) -> None:
     ('arguments', 'message'),
     [
         ([], 'name either files'),
-        (['{scene}', '--config=x.yaml'], 'name either files'),
-        (['--config=nowhere.yaml'], 'is no config of a training'),
+        (['{scene}', f'--config={QUICKSTART}'], 'name either files'),
+        (['--config=nowhere.yaml'], 'cannot be read'),
         (['{folder}/nothing'], 'fit none of the sensors'),
     ],
 )

@@ -12,6 +12,7 @@ _YAML = {'.yaml', '.yml', '.json'}
 _OPTIONS = ('--config', '-c', '--fit', '--data', '--model', '--trainer', '--sources', '--rules')
 # What a configuration names once is copied wherever an alias stands for it.
 _MOST_NODES = 1_000_000
+_DEEPEST = 200
 
 
 class ConfigError(GeoSANEError):
@@ -38,7 +39,8 @@ def count_nodes(text: str) -> int:
     """How many values a YAML text stands for, those of aliases counted each time.
 
     Raises:
-        ContentError: If there are too many, or an alias stands for something that it is inside of.
+        ContentError: If there are too many, too deep in each other, or an alias stands for something
+            that it is inside of.
         yaml.YAMLError: If it is no YAML.
     """
     sizes: dict[str, int | None] = {}
@@ -50,6 +52,9 @@ def count_nodes(text: str) -> int:
             if event.anchor:
                 sizes[event.anchor] = None
             open_ones.append((event.anchor, 1))
+            # A parser takes time with the square of the depth, and then runs out of stack.
+            if len(open_ones) > _DEEPEST:
+                raise ContentError(f'it is nested more than {_DEEPEST} deep')
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, size = open_ones.pop()
             if anchor:
