@@ -163,6 +163,17 @@ def test_gaps_are_missing_and_nothing_of_them_is_in_the_rest(
     assert there[0][inside & (cols > 20 + coarse + 1e-3)].all()
 
 
+def test_torchgeos_command_line_hides_no_mask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells GDAL to overlook what lies beside a file."""
+    monkeypatch.setenv('GDAL_DISABLE_READDIR_ON_OPEN', 'EMPTY_DIR')
+    data = Imagery({'rgb': sidecar(tmp_path)}, nodata='nan')
+    found = np.isfinite(data[data.bounds]['image'].numpy())
+    assert not found[..., GAP].any()
+    assert found[..., GAP.stop :].all()
+
+
 def test_what_a_type_cannot_hold_is_no_value(tmp_path: Path) -> None:
     values = scene('uint8')
     values[:, :, GAP] = 0

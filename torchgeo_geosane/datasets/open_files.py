@@ -7,9 +7,9 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 import rasterio
@@ -116,12 +116,20 @@ def open_file(path: str, squared: bool = False) -> Iterator[DatasetReader]:
 
 def _opened(path: str, squared: bool) -> DatasetReader:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _seeing_neighbours(path):
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
             file = rasterio.open(path)
             return rasterio.open(_squared(file)) if squared else file
     except RasterioError as error:
         raise DataError(f'cannot open {path} ({error}): restore the file') from error
+
+
+def _seeing_neighbours(path: str) -> AbstractContextManager[Any]:
+    """Masks, overviews and places in files beside a local one count.
+
+    TorchGeo's command line tells GDAL to overlook all of them, which is quick over a network alone.
+    """
+    return nullcontext() if is_remote(path) else rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN='FALSE')
 
 
 def _squared(file: DatasetReader) -> str:
