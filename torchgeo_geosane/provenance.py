@@ -5,7 +5,6 @@ and all tensors.
 Reading verifies it, so a damaged file is never trusted.
 """
 
-import hashlib
 import json
 import os
 from collections import Counter
@@ -14,11 +13,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.errors import CacheError
+from torchgeo_geosane.foundry.digest import digest
 from torchgeo_geosane.foundry.files import ContentError, printable, telling
 from torchgeo_geosane.foundry.records import parse
 from torchgeo_geosane.foundry.safetensors_writer import write_safetensors
@@ -143,16 +142,6 @@ class Provenance:
 def join_licences(licences: Iterable[str]) -> str:
     """Licences that all hold, each once."""
     return ', '.join(dict.fromkeys(licences))
-
-
-def digest(tensors: Mapping[str, Tensor], text: str = '') -> str:
-    """sha256 over a text and the names, types, shapes and bytes of all tensors, sorted by name."""
-    sha = hashlib.sha256(text.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().contiguous()
-        sha.update(f'{name} {tensor.dtype} {tuple(tensor.shape)};'.encode())
-        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return sha.hexdigest()
 
 
 @isolated

@@ -6,10 +6,21 @@ from typing import Literal, get_args
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from torchgeo_geosane.errors import SpecError, did_you_mean
 from torchgeo_geosane.models.local_interpolation import LocalInterpolation, check_points
 
 Interpolation = Literal['local', 'bilinear', 'nearest', 'mean']
-INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+
+
+def check_interpolation(kind: str) -> None:
+    """Check the name of a way to read a feature map.
+
+    Raises:
+        SpecError: If it is unknown.
+    """
+    known = get_args(Interpolation)
+    if kind not in known:
+        raise SpecError(f'unknown interpolation {kind!r}{did_you_mean(kind, known)}')
 
 
 def interpolation(kind: Interpolation, in_channels: int, embed_dim: int) -> nn.Module:

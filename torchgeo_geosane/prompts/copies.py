@@ -1,16 +1,15 @@
 """Copies in the cache of weights whose own format cannot be read a few rows at a time."""
 
-import hashlib
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.errors import CacheError, TokenError
+from torchgeo_geosane.foundry.digest import digest
 from torchgeo_geosane.foundry.safetensors_writer import write_safetensors
 from torchgeo_geosane.foundry.source import (
     RenamedSource,
@@ -42,7 +41,7 @@ def copy_of(sha256: str, read: Callable[[], TensorSource]) -> Path:
         source = read()
         # A file has its own order, and holds no tensor twice.
         tensors = {name: source.read(name) for name in source.names()}
-        metadata = {_ORDER: json.dumps(list(tensors)), _DIGEST: _digest(tensors)}
+        metadata = {_ORDER: json.dumps(list(tensors)), _DIGEST: digest(tensors)}
         with replacing(copy) as provisional:
             write_safetensors(provisional, tensors, metadata)
     return copy
@@ -52,19 +51,10 @@ def _is_whole(copy: Path) -> bool:
     """Whether there is a copy that holds what was written into it."""
     try:
         source = SafetensorsSource(copy)
-        found = _digest({name: source.read(name) for name in source.names()})
+        found = digest({name: source.read(name) for name in source.names()})
     except TokenError:  # There is none, or a damaged one.
         return False
     return source.metadata.get(_DIGEST) == found
-
-
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    sha = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().contiguous()
-        sha.update(f'{name} {tensor.dtype} {tuple(tensor.shape)};'.encode())
-        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return sha.hexdigest()
 
 
 def in_order(source: TensorSource) -> TensorSource:

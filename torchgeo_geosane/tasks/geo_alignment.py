@@ -16,7 +16,7 @@ from torch.distributed.nn.functional import all_gather
 from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.errors import DataError, SpecError, did_you_mean
 from torchgeo_geosane.models import ImageEncoder, LocationEncoder
-from torchgeo_geosane.models.interpolation import INTERPOLATIONS, Interpolation, interpolation
+from torchgeo_geosane.models.interpolation import Interpolation, check_interpolation, interpolation
 from torchgeo_geosane.tasks.contrast import info_nce, recall, same_place
 from torchgeo_geosane.tasks.versions import BaseTask
 
@@ -110,11 +110,7 @@ class GeoAlignmentTask(BaseTask):
         if wrong or not objectives:
             hint = did_you_mean(wrong[0], get_args(Objective)) if wrong else ''
             raise SpecError(f'objectives {list(objectives)}: name incl, secl or both{hint}')
-        if interpolation not in INTERPOLATIONS:
-            raise SpecError(
-                f'unknown interpolation {interpolation!r}'
-                f'{did_you_mean(interpolation, INTERPOLATIONS)}'
-            )
+        check_interpolation(interpolation)
         if queue_size < 1:
             raise SpecError(f'a queue of {queue_size} coordinates holds no negative: give more')
         super().__init__()

@@ -10,7 +10,7 @@ from torchmetrics.regression import MeanSquaredError, R2Score
 
 from torchgeo_geosane.errors import SpecError, did_you_mean
 from torchgeo_geosane.models import ImageEncoder, LocationEncoder
-from torchgeo_geosane.models.interpolation import INTERPOLATIONS, Interpolation, interpolation
+from torchgeo_geosane.models.interpolation import Interpolation, check_interpolation, interpolation
 from torchgeo_geosane.tasks.versions import BaseTask
 
 Kind = Literal['classification', 'regression']
@@ -65,11 +65,7 @@ class PointTask(BaseTask):
         for value, known in ((kind, get_args(Kind)), (uses, get_args(Uses))):
             if value not in known:
                 raise SpecError(f'unknown {value!r}{did_you_mean(value, known)}')
-        if interpolation not in INTERPOLATIONS:
-            raise SpecError(
-                f'unknown interpolation {interpolation!r}'
-                f'{did_you_mean(interpolation, INTERPOLATIONS)}'
-            )
+        check_interpolation(interpolation)
         if kind == 'classification' and (num_classes is None or num_classes < 2):
             raise SpecError('a classification needs num_classes, 2 or more')
         super().__init__()
