@@ -48,7 +48,7 @@ def areas_of(boxes: Boxes, sites: NDArray[np.intp]) -> NDArray[np.float64]:
 
 def extents_of(boxes: Boxes, sites: NDArray[np.intp]) -> Boxes:
     """The box around each site, [sites, 4]."""
-    extents = np.tile([np.inf, np.inf, -np.inf, -np.inf], (sites.max() + 1, 1))
+    extents = np.tile([np.inf, np.inf, -np.inf, -np.inf], (int(sites.max()) + 1, 1))
     np.minimum.at(extents[:, :2], sites, boxes[:, :2])
     np.maximum.at(extents[:, 2:], sites, boxes[:, 2:])
     return extents
