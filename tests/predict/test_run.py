@@ -78,7 +78,7 @@ def test_the_command_writes_map_preview_and_page(
     assert tags['TIFFTAG_DATETIME'].startswith('2021:07:01')
     text = page.read_text()
     assert preview.read_bytes().startswith(b'\x89PNG')
-    for part in ('water', 'forest', 'urban', 'data:image/png;base64,', '01 July 2021'):
+    for part in ('water', 'forest', 'urban', 'data:image/png;base64,', 'Image, 1 July 2021'):
         assert part in text
     for part in ('http://', 'https://', 'src="/', 'href='):
         assert part not in text

@@ -6,6 +6,7 @@ from torchgeo_geosane.callbacks.candidates import SelectCandidates
 from torchgeo_geosane.callbacks.channels_last import ChannelsLast
 from torchgeo_geosane.callbacks.checkpointing import GradientCheckpointing
 from torchgeo_geosane.callbacks.distil import Distil
+from torchgeo_geosane.callbacks.map_metrics import MapMetrics
 from torchgeo_geosane.callbacks.mean_iou import MeanIoU
 from torchgeo_geosane.callbacks.segmentation_figure import SegmentationFigure
 from torchgeo_geosane.callbacks.write_raster import WriteRaster
@@ -16,6 +17,7 @@ __all__ = [
     'ConditionBatchNorm',
     'Distil',
     'GradientCheckpointing',
+    'MapMetrics',
     'MeanIoU',
     'SegmentationFigure',
     'SelectCandidates',

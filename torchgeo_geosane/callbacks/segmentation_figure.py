@@ -4,15 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import Subset
 from torchgeo.datasets import RGBBandsMissingError
 
+from torchgeo_geosane.callbacks.map_metrics import MapMetrics
 from torchgeo_geosane.callbacks.predictions import PredictionCallback
 from torchgeo_geosane.datamodules import ImageryDataModule
-from torchgeo_geosane.predict.sample import map_sample
+from torchgeo_geosane.datasets import Imagery
+from torchgeo_geosane.predict.testing import PartMaps, Sample, middle
 
 
 class SegmentationFigure(PredictionCallback):
@@ -52,8 +54,7 @@ class SegmentationFigure(PredictionCallback):
         if isinstance(dataset, Subset):
             dataset = dataset.dataset
         if isinstance(datamodule, ImageryDataModule):
-            with trainer.precision_plugin.test_step_context():
-                sample = map_sample(pl_module, datamodule, dataset)
+            sample = _counted(trainer) or _predicted(trainer, datamodule, dataset)
         else:
             sample = dict(self._chip)
             scale = datamodule.mean, datamodule.std
@@ -68,3 +69,19 @@ class SegmentationFigure(PredictionCallback):
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150)
         print(f'Figure of the test: {path}')
+
+
+def _counted(trainer: Trainer) -> dict[str, Tensor] | None:
+    """The map whose metrics were logged, if any."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return next((each.sample for each in callbacks if isinstance(each, MapMetrics)), None)
+
+
+def _predicted(trainer: Trainer, module: ImageryDataModule, data: Imagery) -> dict[str, Tensor]:
+    with trainer.precision_plugin.test_step_context():
+        maps = PartMaps(trainer.lightning_module, module, data)
+        scene = middle(maps.scenes[0])
+        sample = Sample(scene)
+        for rows in maps.rows(scene):
+            sample.keep(rows)
+    return sample.read()

@@ -9,9 +9,8 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from torchgeo_geosane.errors import DataError
+from torchgeo_geosane.predict.model import compares_dates
 
-# TorchGeo 0.8 and 0.10 name this task differently.
-_CHANGE_DETECTION = {'ChangeDetection', 'ChangeDetectionTask'}
 _SIAMESE = ('fcsiam', 'changevit')
 
 
@@ -22,9 +21,8 @@ def has_begun(trainer: Trainer) -> bool:
 
 def stacks_dates(task: LightningModule) -> bool:
     """Whether the task joins the channels of two dates before its model sees them."""
-    names = {base.__name__ for base in type(task).__mro__}
     siamese = str(task.hparams.get('model')).startswith(_SIAMESE)
-    return bool(names & _CHANGE_DETECTION) and not siamese
+    return compares_dates(task) and not siamese
 
 
 def model_input(task: LightningModule, batch: Any) -> Tensor:

@@ -13,10 +13,9 @@ from torchgeo_geosane.predict.blending import Blender, Strip
 from torchgeo_geosane.predict.finding import find_scenes
 from torchgeo_geosane.predict.finetuned import finetuned_of
 from torchgeo_geosane.predict.mapping import Inference, Mapper
-from torchgeo_geosane.predict.model import dense
+from torchgeo_geosane.predict.model import compares_dates, dense
 from torchgeo_geosane.predict.raster import MapWriter, writing
 from torchgeo_geosane.predict.served import SceneWindows
-from torchgeo_geosane.predict.tiling import Tiling
 
 
 class WriteRaster(Callback):
@@ -39,7 +38,7 @@ class WriteRaster(Callback):
         Args:
             folder: Where maps are written, each by the name of its image.
             window: Height and width of a window in pixels; None is the data module's patch size.
-            overlap: Pixels that windows share; None is a quarter of a window.
+            overlap: Pixels that windows share; None is about a quarter of a window.
             probabilities: Whether to write probabilities, one band a class.
             force: Whether to replace maps that are there.
         """
@@ -51,7 +50,8 @@ class WriteRaster(Callback):
         """Let the data module serve windows.
 
         Raises:
-            DataError: If there are several devices, the data are of another kind, or a map exists.
+            DataError: If there are several devices, the data are of another kind, the task compares
+                two dates, or a map exists.
         """
         if stage != 'predict':
             return
@@ -61,6 +61,10 @@ class WriteRaster(Callback):
                 'WriteRaster wants one device, and data of an ImageryDataModule, not '
                 f'{trainer.world_size} and {type(module).__name__}'
             )
+        if compares_dates(pl_module):
+            raise DataError(
+                'the model compares two dates: predict --scene … --after … makes its maps'
+            )
         found = find_scenes(module, module.kwargs['images'])
         scenes = list(found.scenes.values())
         self._paths = [self.folder / f'{name}.tif' for name in found.scenes]
@@ -69,11 +73,7 @@ class WriteRaster(Callback):
             raise DataError(f'{there[0]} exists: choose another folder, or set force: true')
         finetuned = finetuned_of(pl_module, module, trainer.ckpt_path)
         self._mapper = Mapper(finetuned, scenes[0].data, self.inference)
-        tilings = [
-            Tiling(each.pixels.height, each.pixels.width, self._mapper.size, self._mapper.overlap)
-            for each in scenes
-        ]
-        self._windows = SceneWindows(scenes, tilings)
+        self._windows = SceneWindows(scenes, [self._mapper.tiling(scene) for scene in scenes])
         module.serve(self._windows)
         self._current = -1
 

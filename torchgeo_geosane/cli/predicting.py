@@ -98,9 +98,14 @@ def _parser() -> ArgumentParser:
         help='a folder, a glob, a file, a JSON file of STAC items, or a list of these; for a model '
         'of several sensors a mapping: {sentinel2_all: …, sentinel1_grd: …}',
     )
+    add(
+        '--after',
+        type=str | list[str] | dict[str, str | list[str]] | None,
+        help='for change detection the files of the second date, on the grid of the first',
+    )
     add('--out', type=Path, required=True, help='a GeoTIFF; for several scenes a folder')
     add('--window', type=int | None, help="a window's pixels: by default the training's patch size")
-    add('--overlap', type=int | None, help='pixels that windows share: by default a quarter')
+    add('--overlap', type=int | None, help='pixels that windows share: by default about a quarter')
     add('--batch_size', type=int | None, help="windows at once: by default the training's")
     add('--flips', action='store_true', help='average over flipped views: four times the work')
     add('--precision', choices=get_args(Precision), default='32', help='of products: bf16 on GPUs')

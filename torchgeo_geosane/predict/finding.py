@@ -8,6 +8,7 @@ from torchgeo_geosane.datamodules import ImageryDataModule
 from torchgeo_geosane.datasets import Imagery
 from torchgeo_geosane.datasets.acquisitions import Files, Image, images_in
 from torchgeo_geosane.errors import DataError, GeoSANEError
+from torchgeo_geosane.predict.pairs import pair_of
 from torchgeo_geosane.predict.scenes import Scene, mosaic_of, scenes_of
 from torchgeo_geosane.sensors import get_sensor
 
@@ -53,6 +54,33 @@ def find_scenes(module: ImageryDataModule, where: Where, mosaic: str | None = No
     if mosaic is not None:
         return Found({mosaic: mosaic_of(data, mosaic)}, {})
     return Found(_named(scenes_of(data)), {})
+
+
+def find_pairs(
+    module: ImageryDataModule, before: Where, after: Where, mosaic: str | None = None
+) -> Found:
+    """Read the headers of scenes of two dates, and find out which belong together.
+
+    Args:
+        module: Whose sensors, bands, units and no data they have.
+        before: The files of the first date.
+        after: Those of the second.
+        mosaic: Name of the one scene that all images of a date make together; None for one each.
+
+    Raises:
+        DataError: If there is no pair of one grid; with ``mosaic``, if an image cannot be read.
+    """
+    first, second = (find_scenes(module, files, mosaic) for files in (before, after))
+    scenes: dict[str, Scene] = {}
+    failed = {**second.failed, **first.failed}
+    for name, scene in first.scenes.items():
+        try:
+            scenes[name] = pair_of(scene, list(second.scenes.values()))
+        except DataError as error:
+            failed[name] = str(error)
+    if not scenes:
+        raise DataError(failed[next(iter(first.scenes))])
+    return Found(scenes, failed)
 
 
 def _by_sensor(module: ImageryDataModule, where: Where) -> dict[str, Files]:

@@ -60,8 +60,10 @@ def load(checkpoint: Path, config: Path | None = None) -> Finetuned:
     task, data = _build(path, content)
     if not isinstance(data, ImageryDataModule):
         raise DataError(
-            f'{path} has data of {type(data).__name__}: scenes are read by '
-            'torchgeo_geosane.datamodules.ImageryDataModule, which takes your own files'
+            f'{path} has data of {type(data).__name__}, but scenes are read by an ImageryDataModule: '
+            'name a config that has the same model and, as data, '
+            'torchgeo_geosane.datamodules.ImageryDataModule with images (the sensor), mean and std '
+            'of the training'
         )
     _fill(task, trained, f'{checkpoint}, of {_class_of(trained)},', f'of {path}')
     _compare(trained.get(type(data).__qualname__, {}), checkpoint, path, data)

@@ -35,7 +35,7 @@ class Inference:
 
     Attributes:
         window: Height and width of a window in pixels; None is the patch size of the training.
-        overlap: Pixels that windows share; None is a quarter of a window.
+        overlap: Pixels that windows share; None is about a quarter of a window.
         batch_size: Windows at once; None is the data module's.
         flips: Whether windows are also seen flipped, three times, and the answers averaged.
         precision: ``'32'``, or the type that matrix products and convolutions run in.
@@ -95,7 +95,6 @@ class Mapper:
             inference.flips,
         )
         self.size = inference.window or module.size
-        self.overlap = self.size // 4 if inference.overlap is None else inference.overlap
         self.batch = inference.batch_size or module.batch_size
         self.layers = self._layers()
 
@@ -106,10 +105,8 @@ class Mapper:
                 f'the model sees {wanted} channels, but the scene has {given} bands '
                 f'({", ".join(self.data.bands)}): give the config that it was trained with'
             )
-        if 'ChangeDetection' in type(self.finetuned.task).__name__:
-            raise DataError('the model compares two dates: maps are made of one image alone')
         try:
-            answer, _ = self.model(torch.zeros(1, given, self.size, self.size))
+            answer, _ = self.model(torch.zeros(1, given * self.model.dates, self.size, self.size))
         except GeoSANEError:
             raise
         except Exception as error:  # It is the network's own code that fails.
@@ -122,6 +119,15 @@ class Mapper:
         legend = None if kind == 'values' else Legend.of(classes, kind, channels)
         return Layers.of(kind, channels, legend, self.inference.probabilities)
 
+    def tiling(self, scene: Scene) -> Tiling:
+        """Where windows lie.
+
+        Raises:
+            DataError: If they share more than half of their size.
+        """
+        height, width = scene.pixels.height, scene.pixels.width
+        return Tiling.over(height, width, self.size, self.inference.overlap)
+
     def map(self, scene: Scene, path: Path) -> Map:
         """Predict a scene and write its map.
 
@@ -129,9 +135,10 @@ class Mapper:
             DataError: If a file of the scene is damaged, or it holds other units or no data.
             CacheError: If the disk refuses; nothing is left behind.
         """
-        tiling = Tiling(scene.pixels.height, scene.pixels.width, self.size, self.overlap)
+        tiling = self.tiling(scene)
         means, stds = zip(*((scale.mean, scale.std) for scale in self.scales), strict=True)
-        check_units(scene, tiling, means, stds)
+        for date in scene.dates:
+            check_units(date, tiling, means, stds)
         with writing(path, scene, self.layers, self.tags(scene)) as writer:
             self._write(scene, tiling, writer)
         legend = self.layers.legend
@@ -179,13 +186,14 @@ class Mapper:
         provenance = self.provenance()
         tags = {
             **provenance,
-            'GEOSANE_SCENE': scene.name,
-            'GEOSANE_WINDOWS': f'{self.size} pixels, {self.overlap} shared'
+            'GEOSANE_SCENE': ', '.join(date.name for date in scene.dates),
+            'GEOSANE_WINDOWS': f'{self.size} pixels, {self.tiling(scene).overlap} shared'
             + (', flipped' if self.inference.flips else ''),
             'GEOSANE_PRECISION': f'{self.inference.precision} on {self.model.device.type}',
             'TIFFTAG_SOFTWARE': provenance['GEOSANE_VERSIONS'].partition(',')[0],
         }
-        if scene.date is not None:
-            tags['TIFFTAG_DATETIME'] = scene.date.strftime('%Y:%m:%d %H:%M:%S')
+        date = scene.dates[-1].date
+        if date is not None:
+            tags['TIFFTAG_DATETIME'] = date.strftime('%Y:%m:%d %H:%M:%S')
         key = json.dumps([tags, scene.stamps(), self.layers.dtype, self.layers.bands])
         return tags | {KEY: hashlib.sha256(key.encode()).hexdigest()}

@@ -14,6 +14,8 @@ from torchgeo_geosane.errors import DataError
 Kind = Literal['classes', 'binary', 'labels', 'values']
 Precision = Literal['32', 'bf16', '16']
 
+# TorchGeo 0.8 and 0.10 name this task differently.
+_CHANGE_DETECTION = {'ChangeDetection', 'ChangeDetectionTask'}
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 _TYPES = {'bf16': torch.bfloat16, '16': torch.float16}
 
@@ -32,6 +34,12 @@ def kind_of(task: LightningModule) -> Kind:
     }
     default = 'multiclass' if 'num_classes' in task.hparams else None
     return tasks.get(str(task.hparams.get('task', default)), 'values')
+
+
+def compares_dates(task: LightningModule) -> bool:
+    """Whether a task looks at two dates, for change detection."""
+    names = {base.__name__ for base in type(task).__mro__}
+    return bool(names & _CHANGE_DETECTION)
 
 
 def dense(answer: Any, images: Tensor) -> Tensor:
@@ -74,6 +82,7 @@ class Model:
     def __post_init__(self) -> None:
         """Put the task on its device, its convolutions in the layout that is fast there."""
         self.kind = kind_of(self.task)
+        self.dates = 2 if compares_dates(self.task) else 1
         self._fill = torch.tensor(list(self.fill), device=self.device)[:, None, None]
         # Same numbers but for rounding; on CPUs and tensor cores in less time.
         self.task.to(self.device, memory_format=torch.channels_last).eval()
@@ -83,8 +92,8 @@ class Model:
         """Predict.
 
         Args:
-            images: [batch, bands, height, width] or, of two dates, [batch, 2, bands, height,
-                width], as files hold them; NaN where there is no data.
+            images: [batch, bands, height, width], as files hold them, NaN where there is no data;
+                for a task that compares two dates the bands of the second after those of the first.
 
         Returns:
             Probabilities or values, float32, [batch, channels, height, width], and which pixels have
@@ -105,6 +114,8 @@ class Model:
     def prepare(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Fill what has no data and normalise: what the task's model sees, and where data are."""
         images = images.float()
+        if self.dates > 1:
+            images = images.reshape(len(images), self.dates, -1, *images.shape[-2:])
         missing = torch.isnan(images)
         known = ~missing.flatten(1, -3).any(1)
         flat = torch.where(missing, self._fill, images).flatten(0, -4)
@@ -119,15 +130,4 @@ class Model:
         with autocast:
             step: Callable[..., Any] = self.task.predict_step
             answer = step({'image': images}, 0)
-        # TorchGeo 0.8 gives a tensor, later ones a dictionary.
-        values = answer['probabilities'] if isinstance(answer, dict) else answer
-        if not isinstance(values, Tensor) or values.shape[2:] != images.shape[-2:]:
-            said = (
-                f'{list(values.shape[1:])}' if isinstance(values, Tensor) else type(values).__name__
-            )
-            raise DataError(
-                f'{type(self.task).__name__} answers an image of {list(images.shape[-2:])} pixels '
-                f'with {said}: a map wants an answer for each pixel, of a segmentation, change '
-                'detection or pixelwise regression'
-            )
-        return values.float()
+        return dense(answer, images)

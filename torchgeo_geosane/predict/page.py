@@ -39,7 +39,7 @@ def write_page(path: Path, seen: Look, made: Map) -> None:
     text = render_page(
         _TEMPLATE,
         title=seen.title,
-        image=_embedded(seen.image),
+        images={name: _embedded(image) for name, image in seen.images.items()},
         map=_embedded(seen.map),
         share=length / seen.metres,
         length=spelled(length),

@@ -17,7 +17,6 @@ from torchgeo_geosane.errors import ArchitectureError, DataError
 from torchgeo_geosane.predict.mapping import Mapper
 from torchgeo_geosane.predict.model import Kind
 from torchgeo_geosane.predict.scenes import Scene, read_windows
-from torchgeo_geosane.predict.tiling import Tiling
 from torchgeo_geosane.transforms.decibel import to_decibel
 
 if TYPE_CHECKING:
@@ -94,7 +93,8 @@ def export_onnx(
         The largest difference, and the share of pixels whose class is another.
 
     Raises:
-        DataError: If onnxruntime or onnx is not installed, or the results differ by more.
+        DataError: If onnxruntime or onnx is not installed, the model compares two dates, or the
+            results differ by more.
         ArchitectureError: If the network cannot be written as ONNX.
         CacheError: If the disk refuses.
     """
@@ -105,6 +105,10 @@ def export_onnx(
         raise DataError(
             f'ONNX files need onnx and onnxruntime ({error}): pip install "torchgeo-geosane[onnx]"'
         ) from error
+    if mapper.model.dates > 1:
+        raise DataError(
+            'the model compares two dates: only models of one image are written as ONNX'
+        )
     units, fill = list(mapper.data.units.values()), mapper.model.fill
     network = Portable(mapper.finetuned.task, mapper.model.kind, fill, units, mapper.scales)
     windows = _windows(mapper, scene)
@@ -128,7 +132,7 @@ def export_onnx(
 def _windows(mapper: Mapper, scene: Scene | None) -> Tensor:
     """What is compared, float32, [windows, bands, size, size]."""
     if scene is not None:
-        tiling = Tiling(scene.pixels.height, scene.pixels.width, mapper.size, mapper.overlap)
+        tiling = mapper.tiling(scene)
         runs = (read_windows(scene, tiling, row, columns) for row, columns in tiling.runs(1))
         found: list[Tensor] = []
         for run in runs:

@@ -33,8 +33,9 @@ class Look:
     """A scene and its map, small enough to look at.
 
     Attributes:
-        title: The scene's name, and its date where it is known.
-        image: The scene in colours, float, 0 to 1, [rows, columns, 4].
+        title: The scene's name.
+        images: The scene in colours at each date, float, 0 to 1, [rows, columns, 4], by what to call
+            it: its date where that is known.
         map: The map in colours, the same.
         colours: Colour by class, or by value.
         areas: Square metres by class; empty where pixels have none.
@@ -42,7 +43,7 @@ class Look:
     """
 
     title: str
-    image: NDArray[np.float64]
+    images: Mapping[str, NDArray[np.float64]]
     map: NDArray[np.float64]
     colours: Mapping[str, str]
     areas: Mapping[str, float]
@@ -62,8 +63,15 @@ def look(scene: Scene, made: Map, layers: Layers) -> Look:
         areas = PixelAreas(file.crs, file.transform)
         metres = areas.metres(file.height / 2, 0, file.width)
     painted, colours = _painted(values, made, layers)
-    title = scene.name if scene.date is None else f'{scene.name}, {scene.date:%d %B %Y}'
-    return Look(title, _image(scene, step), painted, colours, made.areas, metres)
+    images = {_named(scene, at): _image(date, step) for at, date in enumerate(scene.dates)}
+    return Look(scene.name, images, painted, colours, made.areas, metres)
+
+
+def _named(scene: Scene, at: int) -> str:
+    """What to call a scene at one of its dates."""
+    name = 'Image' if len(scene.dates) == 1 else ('Before', 'After')[at]
+    date = scene.dates[at].date
+    return name if date is None else f'{name}, {date.day} {date:%B %Y}'
 
 
 def _image(scene: Scene, step: int) -> NDArray[np.float64]:
@@ -114,10 +122,11 @@ def write_preview(path: Path, seen: Look) -> None:
         CacheError: If the disk refuses.
     """
     height, width = seen.map.shape[:2]
-    figure = Figure(figsize=(12, 6 * height / width + 1.6), layout='constrained')
-    for axis, picture, title in zip(
-        figure.subplots(1, 2), (seen.image, seen.map), ('Image', 'Map'), strict=True
-    ):
+    pictures = {**seen.images, 'Map': seen.map}
+    across = 12 / len(pictures)
+    figure = Figure(figsize=(12, across * height / width + 1.6), layout='constrained')
+    axes = figure.subplots(1, len(pictures))
+    for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
         axis.imshow(picture, interpolation='nearest')
         axis.set_title(title)
         axis.set_axis_off()

@@ -12,9 +12,10 @@ import rasterio
 from rasterio.errors import RasterioError
 
 from torchgeo_geosane.errors import DataError, GeoSANEError
-from torchgeo_geosane.predict.finding import Where, find_scenes
-from torchgeo_geosane.predict.finetuned import load
+from torchgeo_geosane.predict.finding import Found, Where, find_pairs, find_scenes
+from torchgeo_geosane.predict.finetuned import Finetuned, load
 from torchgeo_geosane.predict.mapping import Inference, Map, Mapper
+from torchgeo_geosane.predict.model import compares_dates
 from torchgeo_geosane.predict.page import write_page
 from torchgeo_geosane.predict.preview import look, write_preview
 from torchgeo_geosane.predict.raster import KEY
@@ -34,6 +35,7 @@ class Request:
         scene: The scenes' files: a folder, a glob, a file, a JSON file of STAC items, or a list of
             these; for several sensors a mapping from sensor to these.
         out: A GeoTIFF; for several scenes a folder.
+        after: The files of the second date, where the model compares two.
         config: The config of that fit; None is the one beside the checkpoint.
         inference: How the model is run.
         preview: A PNG, for several scenes a folder of them; None writes none.
@@ -45,6 +47,7 @@ class Request:
     checkpoint: Path
     scene: Where
     out: Path
+    after: Where | None = None
     config: Path | None = None
     inference: Inference = field(default_factory=Inference)
     preview: Path | None = None
@@ -114,9 +117,7 @@ class _Work:
     def __init__(self, request: Request) -> None:
         self.request = request
         finetuned = load(request.checkpoint, request.config)
-        found = find_scenes(
-            finetuned.data, request.scene, request.out.stem if request.mosaic else None
-        )
+        found = _find(request, finetuned)
         self.scenes = found.scenes
         self.failed = [Outcome(name, error=error) for name, error in found.failed.items()]
         self._several = len(found.scenes) + len(found.failed) > 1
@@ -174,6 +175,22 @@ class _Work:
             if request.page is not None:
                 write_page(_place(request.page, name, '.html', {'.html'}), seen, made)
         return Outcome(name, path, made)
+
+
+def _find(request: Request, finetuned: Finetuned) -> Found:
+    """The scenes that a request names, of one date or of two, as the model wants them.
+
+    Raises:
+        DataError: If it wants another number of dates.
+    """
+    mosaic = request.out.stem if request.mosaic else None
+    if not compares_dates(finetuned.task):
+        if request.after is not None:
+            raise DataError(f'{type(finetuned.task).__name__} sees one date: leave out --after')
+        return find_scenes(finetuned.data, request.scene, mosaic)
+    if request.after is None:
+        raise DataError('the model compares two dates: name the files of the second by --after')
+    return find_pairs(finetuned.data, request.scene, request.after, mosaic)
 
 
 def _place(path: Path, name: str, suffix: str, suffixes: Collection[str]) -> Path:

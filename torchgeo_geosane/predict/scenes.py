@@ -54,6 +54,11 @@ class Scene:
         start = self.images[0][0].start
         return None if start == pd.Timestamp.min else start
 
+    @property
+    def dates(self) -> 'tuple[Scene, ...]':
+        """What it is at each date: itself; the two of a :class:`~.pairs.Pair`."""
+        return (self,)
+
     def stamps(self) -> list[tuple[str, int]]:
         """Its files and when they were modified."""
         files = (file for images in self.images for image in images for file in image.files)
@@ -128,29 +133,29 @@ def scenes_of(data: Imagery) -> list[Scene]:
 def mosaic_of(data: Imagery, name: str) -> Scene:
     """All images as one scene, on the grid of the data; where one has no data, the next has it."""
     leaders = [data.stack.leader.acquisitions[number] for number in data.index['image']]
-    left, bottom, right, top = data.index.total_bounds
-    x, y = slice(left, right, data.res[0]), slice(bottom, top, data.res[1])
-    grid, pixels = grid_of(data.crs.to_wkt(), x, y)
-    return Scene(name, data, (tuple(leaders), *_beside(data, leaders[0])[1:]), grid, pixels)
+    images = tuple(leaders), *_beside(data, leaders[0])[1:]
+    return Scene(name, data, images, *_place(data, data.index.total_bounds.tolist()))
 
 
-def part_of(data: Imagery, most: int) -> Scene:
-    """The largest image of some imagery, or its middle, on the grid of the data.
+def parts_of(data: Imagery) -> list[Scene]:
+    """What each image has of some imagery, on the grid of the data; the largest first.
 
     Args:
         data: The imagery, or a part of it, as a split leaves it.
-        most: Height and width, at most, in pixels.
     """
-    bounds = data.index.bounds
-    row = int(((bounds.maxx - bounds.minx) * (bounds.maxy - bounds.miny)).to_numpy().argmax())
-    left, bottom, right, top = bounds.iloc[row]
+    scenes = []
+    for box, number in zip(data.index.bounds.to_numpy().tolist(), data.index['image'], strict=True):
+        image = data.stack.leader.acquisitions[number]
+        name = Path(image.name).name
+        scenes.append(Scene(name, data, _beside(data, image), *_place(data, box)))
+    return sorted(scenes, key=lambda scene: -scene.pixels.width * scene.pixels.height)
+
+
+def _place(data: Imagery, box: Sequence[float]) -> tuple[Grid, Pixels]:
+    """Bounds on the grid of the data."""
+    left, bottom, right, top = box
     x, y = slice(left, right, data.res[0]), slice(bottom, top, data.res[1])
-    grid, pixels = grid_of(data.crs.to_wkt(), x, y)
-    width, height = min(pixels.width, most), min(pixels.height, most)
-    col, down = (pixels.width - width) // 2, (pixels.height - height) // 2
-    pixels = Pixels(pixels.col + col, pixels.row + down, width, height)
-    image = data.stack.leader.acquisitions[data.index['image'].iloc[row]]
-    return Scene(Path(image.name).name, data, _beside(data, image), grid, pixels)
+    return grid_of(data.crs.to_wkt(), x, y)
 
 
 def _beside(data: Imagery, image: Acquisition) -> tuple[tuple[Acquisition, ...], ...]:

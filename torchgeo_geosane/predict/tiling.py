@@ -11,6 +11,8 @@ from torchgeo_geosane.errors import DataError
 
 Weights = NDArray[np.float32]
 
+_STRIDE = 32
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -84,6 +86,18 @@ class Tiling:
     width: int
     size: int
     overlap: int
+
+    @classmethod
+    def over(cls, height: int, width: int, size: int, overlap: int | None = None) -> 'Tiling':
+        """Windows that share so many pixels; None is about a quarter of their size.
+
+        The strides of networks are powers of 2, up to 32: windows that are a multiple of that apart
+        see the scene's pixels at the same places of their strides, so that they answer alike.
+        """
+        if overlap is None:
+            steps = round(0.75 * size / _STRIDE)
+            overlap = size - _STRIDE * steps if size >= 4 * _STRIDE else size // 4
+        return cls(height, width, size, overlap)
 
     def __post_init__(self) -> None:
         """Check the numbers.
