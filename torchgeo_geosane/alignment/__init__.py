@@ -21,9 +21,11 @@ from torchgeo_geosane.alignment.align import Alignment, align, similarity, simil
 from torchgeo_geosane.alignment.find import find_groups, groups_of, groups_of_module
 from torchgeo_geosane.alignment.groups import Axis, Group, Groups, Places
 from torchgeo_geosane.alignment.stored import from_bytes, from_text, recall, to_bytes, to_text
+from torchgeo_geosane.alignment.trace import OUTPUT
 from torchgeo_geosane.alignment.view import PermutedSource, RandomPlaces
 
 __all__ = [
+    'OUTPUT',
     'Alignment',
     'Axis',
     'Group',
