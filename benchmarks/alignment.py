@@ -177,7 +177,9 @@ def main() -> None:
         if name not in found and known[name] <= LARGEST:
             found[name] = try_apart(name)
             options.output.write_text(json.dumps(found))
-            print(name, verdict(found[name]), found[name]['seconds'], reason(found[name]), flush=True)
+            print(
+                name, verdict(found[name]), found[name]['seconds'], reason(found[name]), flush=True
+            )
     OUT.write_text(table(found, known))
 
 

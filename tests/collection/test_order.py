@@ -69,11 +69,10 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def collected(
-    folder: Path, split: Split | None = None, align: bool = True
-) -> dict[str, ManifestEntry]:
+def collected(folder: Path, split: Split | None = None, **options) -> dict[str, ManifestEntry]:
     sources = Sources(folders=(FolderSource(path=folder, licence='MIT'),))
-    entries = gather(folder.parent / 'm.jsonl', sources, split=split, align=align, progress=False)
+    path = folder.parent / 'm.jsonl'
+    entries = gather(path, sources, split=split, progress=False, **options)
     return {Path(entry.file).stem: entry for entry in entries}
 
 
@@ -96,6 +95,27 @@ def test_all_are_aligned_to_the_medoid(folder: Path) -> None:
     assert alignment.after > 0.8
     assert alignment.chance is not None
     assert alignment.chance < 0.5
+
+
+def test_all_are_aligned_to_the_one_that_is_named(folder: Path) -> None:
+    name = collected(folder)['c0'].name
+    found = collected(folder, references=[name])
+    assert {entry.reference for entry in found.values()} == {name}
+    assert {stem for stem, entry in found.items() if not entry.alignment} == {'c0'}
+
+
+def test_references_that_cannot_be(folder: Path) -> None:
+    found = collected(folder)
+    name = found['c0'].name
+    with pytest.raises(CollectionError, match=f"'{name}0' is not among the models: did.*'{name}'"):
+        collected(folder, references=[f'{name}0'])
+    with pytest.raises(CollectionError, match='are of one architecture: name one of them'):
+        collected(folder, references=[name, found['a0'].name])
+    with pytest.raises(CollectionError, match='and nothing is aligned'):
+        collected(folder, references=[name], align=False)
+    path = folder.parent / 'm.jsonl'
+    with pytest.raises(CollectionError, match='collect them anew'):
+        gather(path, manifest=path, references=[name], progress=False)
 
 
 def test_training_reads_them_in_order(folder: Path) -> None:

@@ -82,6 +82,7 @@ def gather(
     tokens: TokenCount | None = None,
     split: Split | None = None,
     align: bool = True,
+    references: Sequence[str] = (),
     progress: bool = True,
 ) -> list[ManifestEntry]:
     """Put a collection together and write its manifest.
@@ -98,6 +99,8 @@ def gather(
         split: What is held out; with a manifest it says so itself.
         align: Whether the units of every model are read in the order of one of its architecture;
             the manifest says how they move. With a manifest it says so itself.
+        references: Names of the models to whose order the others of their architecture are
+            brought; by default it is the one that resembles them most. Not with a manifest.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -112,6 +115,8 @@ def gather(
         raise CollectionError(
             'a collection is put together from sources, or had again from a manifest: give one'
         )
+    if manifest and references:
+        raise CollectionError('the models of a manifest have references: collect them anew')
     gatherer = _Gatherer(rules or Rules(), tokens or TokenCount())
     before = list(read_lines(manifest)) if manifest else []
     if sources is None:
@@ -119,7 +124,7 @@ def gather(
     else:
         models = sources.models()
         entries = [gatherer.describe(model) for model in _watched(models, progress)]
-        entries = _ordered(models, entries, split or Split(), align, progress)
+        entries = _ordered(models, entries, split or Split(), align, references, progress)
     with replacing(Path(output)) as provisional:
         write_manifest(provisional, entries)
     lost = {entry.name for entry in entries if entry.skipped}
@@ -137,11 +142,13 @@ def _ordered(
     entries: list[ManifestEntry],
     split: Split,
     align: bool,
+    references: Sequence[str],
     progress: bool,
 ) -> list[ManifestEntry]:
     """The entries with lineages, alignments and what is held out."""
     kept = {entry.name for entry in entries if not entry.skipped}
-    ordered = put_in_order([m for m in models if m.name in kept], align, progress)
+    remaining = [model for model in models if model.name in kept]
+    ordered = put_in_order(remaining, align, progress, references)
     held_out = hold_out(ordered, split.held_out, split.seed) if split.held_out else set()
     found = {model.name: model for model in ordered}
     return [

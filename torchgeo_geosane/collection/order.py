@@ -1,9 +1,10 @@
 """Which models of a collection are siblings, and the order in which their units are read.
 
 Models of one architecture that were trained apart have their units in orders of their own; to a
-foundry they are noise to each other. Each is aligned to one of them, the *reference*: the medoid,
-which resembles the others most. Models finetuned from one start, a *lineage*, resemble each other as
-they are, so nothing of them moves; and what has been trained on must not be held out as a sibling.
+foundry they are noise to each other. Each is aligned to one of them, the *reference*: the one that
+is named, or else the medoid, which resembles the others most. Models finetuned from one start, a
+*lineage*, resemble each other as they are, so nothing of them moves; and what has been trained on
+must not be held out as a sibling.
 """
 
 import dataclasses
@@ -28,6 +29,7 @@ from torchgeo_geosane.alignment import (
 from torchgeo_geosane.collection.base import CollectionError, TrainedModel
 from torchgeo_geosane.collection.contents import floating_shapes
 from torchgeo_geosane.collection.mapped import map_weights, open_mapped
+from torchgeo_geosane.errors import did_you_mean
 from torchgeo_geosane.foundry.source import RenamedSource, TensorSource
 from torchgeo_geosane.providers.catalog import ARCHITECTURES
 
@@ -41,7 +43,10 @@ _SAMPLED = 200_000
 
 
 def put_in_order(
-    models: Sequence[TrainedModel], align_units: bool = True, progress: bool = False
+    models: Sequence[TrainedModel],
+    align_units: bool = True,
+    progress: bool = False,
+    references: Sequence[str] = (),
 ) -> list[TrainedModel]:
     """Find lineages, and align every model to the reference of its architecture.
 
@@ -49,19 +54,30 @@ def put_in_order(
         models: The models of a collection; fetched if need be.
         align_units: Whether units are aligned; if not, lineages alone are found.
         progress: Whether to show a progress bar.
+        references: Names of the models that are references; of an architecture without one here the
+            medoid is.
 
     Returns:
         The models, in the same order, with ``lineage``, ``reference`` and ``alignment`` filled in.
 
     Raises:
-        CollectionError: If a model cannot be had or read.
+        CollectionError: If a model cannot be had or read, a reference is not among the models, two
+            are of one architecture, or there is one though nothing is aligned.
     """
+    names = [model.name for model in models]
+    for name in references:
+        if name not in names:
+            raise CollectionError(
+                f'the reference {name!r} is not among the models{did_you_mean(name, names)}'
+            )
+    if references and not align_units:
+        raise CollectionError(f'{references[0]!r} is named as a reference, and nothing is aligned')
     ordered = {model.name: dataclasses.replace(model, lineage=model.name) for model in models}
     with tqdm(
         total=len(models), desc='aligning', unit='model', disable=not progress, leave=False
     ) as bar:
         for alike in _alike(models):
-            for model in _order_alike(alike, align_units):
+            for model in _order_alike(alike, align_units, references):
                 ordered[model.name] = model
                 bar.update()
     return [ordered[model.name] for model in models]
@@ -120,31 +136,39 @@ def _alike(models: Sequence[TrainedModel]) -> Iterator[list[TrainedModel]]:
     yield from (alike for alike in found.values() if len(alike) > 1)
 
 
-def _order_alike(models: list[TrainedModel], align_units: bool) -> Iterator[TrainedModel]:
+def _order_alike(
+    models: list[TrainedModel], align_units: bool, references: Sequence[str]
+) -> Iterator[TrainedModel]:
     """The models of one architecture, by what their groups move: widths may still differ."""
     by_widths: dict[object, list[tuple[TrainedModel, Groups]]] = defaultdict(list)
     for model in models:
         shapes = floating_shapes(_open(model))
-        groups = groups_of(shapes, _timm_name(model)) if align_units else Groups()
-        widths: list[object] = [(axis, shapes[axis[0]][axis[1]]) for axis in groups.by_axis]
-        by_widths[tuple(widths or sorted(shapes.items()))].append((model, groups))
+        own = groups_of(shapes, _timm_name(model)) if align_units else Groups()
+        widths: list[object] = [(axis, shapes[axis[0]][axis[1]]) for axis in own.by_axis]
+        by_widths[tuple(widths or sorted(shapes.items()))].append((model, own))
     for found in by_widths.values():
-        yield from _order_equals(*zip(*found, strict=True))
+        equals, groups = zip(*found, strict=True)
+        yield from _order_equals(equals, groups, references)
 
 
 def _order_equals(
-    models: tuple[TrainedModel, ...], groups: tuple[Groups, ...]
+    models: tuple[TrainedModel, ...], groups: tuple[Groups, ...], references: Sequence[str]
 ) -> Iterator[TrainedModel]:
     likeness = _likeness(models)
     lineages = _lineages(likeness >= SIBLINGS)
+    named = [index for index, model in enumerate(models) if model.name in references]
+    if len(named) > 1:
+        two = ' and '.join(repr(models[index].name) for index in named[:2])
+        raise CollectionError(f'{two} are of one architecture: name one of them as its reference')
     medoid = int(likeness.sum(1).argmax())
-    reference = models[medoid]
+    chosen = named[0] if named else medoid
+    reference = models[chosen]
     chance = None
     for index, (model, own) in enumerate(zip(models, groups, strict=True)):
         found = dataclasses.replace(model, lineage=models[lineages[index]].name)
         if own.count and len(models) > 1:
             found = dataclasses.replace(found, reference=reference.name)
-            if index != medoid:
+            if index != chosen:
                 aligned = _align(model, reference, own, chance)
                 chance = chance if aligned.chance is None else aligned.chance
                 text = to_text(aligned) if aligned.moved else None
