@@ -29,6 +29,17 @@ def test_all_runs_seed_by_seed(config: ComparisonConfig) -> None:
     assert len({key.name for key in keys}) == len(keys)
 
 
+def test_starts_of_an_aligned_average_are_conditioned(config: ComparisonConfig) -> None:
+    """All alike, unless the configuration says otherwise."""
+    two = Spec('test_resnet', 'sentinel2_6', prompts=('random', 'random'))
+    one = replace(two, prompts=('random',), sampler=None)
+    for spec, wanted in ((replace(two, align=True), True), (two, False), (one, False)):
+        found = replace(config, weights=spec.url, conditioned=())
+        assert {key.conditioned for key in found.runs()} == {wanted}
+    asked = replace(config, weights=replace(two, align=True).url, conditioned=(False,))
+    assert {key.conditioned for key in asked.runs()} == {False}
+
+
 def test_what_is_done_is_not_repeated(
     config: ComparisonConfig, tmp_path: Path, quick: list[RunKey]
 ) -> None:

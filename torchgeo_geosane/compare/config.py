@@ -31,7 +31,9 @@ class ComparisonConfig:
         seeds: How many; 0, 1, 2 and so on.
         fractions: Shares of the training data, for the data module's ``train_fraction``.
         methods: ``finetune`` trains all weights, ``linear_probe`` all but the backbone's.
-        conditioned: Whether BatchNorm is conditioned on training data first.
+        conditioned: Whether BatchNorm is conditioned on training data first, of all starts alike; by
+            default it is where the weights are an average of aligned prompts, which has lost variance
+            from layer to layer (REPAIR, Jordan et al. 2023, arXiv:2211.08403), and else not.
         metric: What is compared: the task logs it as ``val_…`` and ``test_…``.
         mode: Whether more or less of it is better.
         merge: How models are merged.
@@ -47,7 +49,7 @@ class ComparisonConfig:
     seeds: int = 10
     fractions: tuple[float, ...] = (1.0,)
     methods: tuple[Method, ...] = ('finetune',)
-    conditioned: tuple[bool, ...] = (False,)
+    conditioned: tuple[bool, ...] = ()
     metric: str = 'mIoU'
     mode: Literal['min', 'max'] = 'max'
     merge: MergeOptions = field(default_factory=MergeOptions)
@@ -66,6 +68,9 @@ class ComparisonConfig:
             for name in asked:
                 if name not in known:
                     raise ComparisonError(f'unknown {name!r}{did_you_mean(name, known)}')
+        if not self.conditioned:
+            spec = self.material.spec
+            object.__setattr__(self, 'conditioned', (spec.align and spec.averages,))
         varied = (self.initialisations, self.fractions, self.methods, self.conditioned)
         if self.seeds < 1 or not all(varied) or any(len(set(each)) < len(each) for each in varied):
             raise ComparisonError(
