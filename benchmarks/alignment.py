@@ -2,15 +2,17 @@
 
     python benchmarks/alignment.py --budget 3000
 
-The groups of each are traced and proven in float64 by `find_groups`. The smallest member of every
-family comes first, then all others by size, as far as the budget of seconds goes. Architectures that
-`output` has are not tried again. Writes docs/benchmarks/alignment.md.
+The groups of each are traced and proven in float64 by `find_groups`. A small member of every family
+comes first, then all others in an order drawn once, as far as the budget of seconds goes.
+Architectures that `output` has are not tried again. Writes docs/benchmarks/alignment.md.
 """
 
 import argparse
+import hashlib
 import json
 import math
 import multiprocessing
+import re
 import statistics
 import time
 import warnings
@@ -30,20 +32,34 @@ ROOT = Path(__file__).parents[1]
 OUT = ROOT / 'docs' / 'benchmarks' / 'alignment.md'
 # Larger ones would take the memory of a workstation in float64.
 LARGEST = 120_000_000
+TOO_LARGE = 'not tried: more than 120 million values'
 PATIENCE = 150
+SMALL = (
+    *('atto', 'femto', 'pico', 'nano', 'xxxs', 'xxs', 'xxt', 'xs', 'extra', 'x', 't', 'tiny'),
+    *('mini', 'little', 's', 'small', 'lite0', 'b0', 'm0', 's0', 'f0', 'mi'),
+)
+LARGE = ('base', 'large', 'huge', 'giant', 'so400m', 'l', 'xl', 'b', 'h', 'enormous', 'gigantic')
 
 Result = dict[str, Any]
 
 
 def try_architecture(name: str) -> Result:
     """What moves in an architecture, what does not and why, and how long that took to find."""
+    empty: Result = {'seconds': 0, 'groups': 0, 'units': 0, 'share': 0.0, 'values': 0}
+    try:
+        shapes = {key: spec.shape for key, spec in get_architecture(name).shapes.items()}
+    except ArchitectureError as error:
+        return empty | {'left_out': {'': f'without a head: {error}'}}
+    values = sum(map(math.prod, shapes.values()))
+    if values > LARGEST:
+        return empty | {'values': values, 'left_out': {'': TOO_LARGE}}
     started = time.process_time()
     groups = find_groups(name)
     seconds = time.process_time() - started
-    shapes = {key: spec.shape for key, spec in get_architecture(name).shapes.items()}
     matrices = {key: math.prod(shape) for key, shape in shapes.items() if len(shape) > 1}
     moving = sum(size for key, size in matrices.items() if groups.touch(key))
     return {
+        'values': values,
         'seconds': round(seconds, 1),
         'groups': len(groups.groups),
         'units': groups.count,
@@ -59,7 +75,7 @@ def try_apart(name: str) -> Result:
     process = context.Process(target=lambda: theirs.send(try_architecture(name)))
     process.start()
     theirs.close()
-    failed: Result = {'seconds': PATIENCE, 'groups': 0, 'units': 0, 'share': 0.0}
+    failed: Result = {'seconds': PATIENCE, 'groups': 0, 'units': 0, 'share': 0.0, 'values': 0}
     try:
         if ours.poll(4 * PATIENCE):
             return ours.recv()
@@ -71,30 +87,35 @@ def try_apart(name: str) -> Result:
         process.join()
 
 
-def sizes(path: Path) -> dict[str, int]:
-    """The number of values of every architecture; 0 where it cannot be built headless."""
-    known: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
-    for name in list_architectures():
-        if name not in known:
-            try:
-                shapes = get_architecture(name).shapes.values()
-                known[name] = sum(math.prod(spec.shape) for spec in shapes)
-            except ArchitectureError:
-                known[name] = 0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(known))
-    return known
-
-
-def families(known: dict[str, int]) -> dict[str, list[str]]:
-    """The architectures of each of timm's modules, by size; those for tests of timm come last."""
+def families() -> dict[str, list[str]]:
+    """The architectures of each of timm's modules, a small one first."""
+    ours = set(list_architectures())
     found = {}
     for module in timm.list_modules():
-        members = [name for name in timm.list_models(module=module) if known.get(name)]
-        ordered = sorted(members, key=lambda name: (name.startswith('test_'), known[name], name))
-        if ordered:
-            found[module] = ordered
+        members = [name for name in timm.list_models(module=module) if name in ours]
+        if members:
+            found[module] = sorted(members, key=rank)
     return found
+
+
+def rank(name: str) -> tuple[bool, bool, int, int, str]:
+    """What orders architectures by size, as far as names tell; those for tests of timm come last."""
+    parts = re.split(r'[_.]', name)
+    small = [index for index, word in enumerate(SMALL) if word in parts]
+    numbers = [int(number) for number in re.findall(r'\d+', name)]
+    is_large = any(word in parts for word in LARGE)
+    return (
+        name.startswith('test_'),
+        is_large,
+        min(small, default=len(SMALL)),
+        min(numbers, default=0),
+        name,
+    )
+
+
+def is_too_large(result: Result) -> bool:
+    """Whether an architecture was not tried."""
+    return TOO_LARGE in result['left_out'].values()
 
 
 def verdict(result: Result) -> str:
@@ -115,12 +136,16 @@ def reason(result: Result) -> str:
     return f'{names}{more}: {why}' if left_out else ''
 
 
-def table(found: dict[str, Result], known: dict[str, int]) -> str:
+def table(every: dict[str, Result]) -> str:
     """The page."""
-    tried = [(family, name) for family, names in families(known).items() for name in names[:1]]
-    tried = [(family, name) for family, name in tried if name in found]
+    found = {name: result for name, result in every.items() if not is_too_large(result)}
+    firsts = {
+        family: next((name for name in names if name in found), None)
+        for family, names in families().items()
+    }
+    tried = [(family, name) for family, name in firsts.items() if name]
     rows = [
-        f'| {family} | `{name}` | {known[name] / 1e6:.1f} | {verdict(found[name])} | '
+        f'| {family} | `{name}` | {found[name]["values"] / 1e6:.1f} | {verdict(found[name])} | '
         f'{found[name]["groups"]} | {found[name]["units"]:,} | {found[name]["share"]:.0%} | '
         f'{found[name]["seconds"]} | {reason(found[name])} |'
         for family, name in tried
@@ -138,7 +163,7 @@ def table(found: dict[str, Result], known: dict[str, int]) -> str:
         return ', '.join(f'{kind} {counts[kind]}' for kind in ('wholly', 'partly', 'not'))
 
     return (
-        f'{machine()} timm {timm.__version__}. Of {len(tried)} families the smallest member: '
+        f'{machine()} timm {timm.__version__}. Of {len(tried)} families a small member: '
         f'{said(counts)}. Of all {len(found)} architectures that were tried: {said(everything)}; '
         f'median {seconds} s of one core. Regenerate: `python benchmarks/alignment.py`.\n\n'
         '| family | architecture | M values | aligns | groups | units | weights that move | s | '
@@ -162,25 +187,28 @@ def main() -> None:
     warnings.simplefilter('ignore')
     torch.set_num_threads(1)
     started = time.monotonic()
-    known = sizes(options.output.with_name('sizes.json'))
     found = json.loads(options.output.read_text()) if options.output.exists() else {}
     for name, result in list(found.items()):
         texts = [*result['left_out'], *result['left_out'].values()]
         if any(part in text for part in options.again for text in texts):
             del found[name]
-    own = families(known)
-    first = [names[0] for names in own.values()]
-    rest = sorted((name for names in own.values() for name in names[1:]), key=known.__getitem__)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    own = families()
+    first = [name for names in own.values() for name in names[:1]]
+    rest = sorted(
+        (name for names in own.values() for name in names[1:]),
+        key=lambda name: hashlib.sha256(name.encode()).digest(),
+    )
     for name in (*first, *rest):
         if time.monotonic() - started > options.budget:
             break
-        if name not in found and known[name] <= LARGEST:
+        if name not in found:
             found[name] = try_apart(name)
             options.output.write_text(json.dumps(found))
             print(
                 name, verdict(found[name]), found[name]['seconds'], reason(found[name]), flush=True
             )
-    OUT.write_text(table(found, known))
+    OUT.write_text(table(found))
 
 
 if __name__ == '__main__':
