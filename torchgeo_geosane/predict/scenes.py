@@ -19,6 +19,9 @@ from torchgeo_geosane.datasets.open_files import modified
 from torchgeo_geosane.datasets.raster_files import RasterFile
 from torchgeo_geosane.predict.tiling import Tiling
 
+_EXACT = 1e-3
+"""How far edges of images may lie apart and still be one, in pixels."""
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -131,10 +134,19 @@ def scenes_of(data: Imagery) -> list[Scene]:
 
 
 def mosaic_of(data: Imagery, name: str) -> Scene:
-    """All images as one scene, on the grid of the data; where one has no data, the next has it."""
+    """All images as one scene, on the first one's grid; where one has no data, the next has it."""
     leaders = [data.stack.leader.acquisitions[number] for number in data.index['image']]
     images = tuple(leaders), *_beside(data, leaders[0])[1:]
-    return Scene(name, data, images, *_place(data, data.index.total_bounds.tolist()))
+    return Scene(name, data, images, *_place(data, _around_all(data)))
+
+
+def _around_all(data: Imagery) -> tuple[float, ...]:
+    """Bounds of all images, in whole pixels of the first: others may be warped to it."""
+    bounds = data.index.bounds
+    anchor = bounds.iloc[0][['minx', 'miny']].to_numpy()
+    steps = (data.index.total_bounds.reshape(2, 2) - anchor) / data.res
+    low, high = np.floor(steps[0] + _EXACT), np.ceil(steps[1] - _EXACT)
+    return *(anchor + low * data.res).tolist(), *(anchor + high * data.res).tolist()
 
 
 def parts_of(data: Imagery) -> list[Scene]:
