@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from torchgeo_geosane.collection import UKIS_CSMASK, CollectionError, PackageSource, collect
+from torchgeo_geosane.collection.packages import SOURCES
 from torchgeo_geosane.errors import TokenError
 from torchgeo_geosane.packages import HASHES, PACKAGES, WHEELS
 from torchgeo_geosane.prompts.copies import read_known
@@ -115,6 +116,38 @@ def test_a_model_out_of_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (newer,) = dataclasses.replace(source, version='2.0').models()
     with pytest.raises(CollectionError, match='is not the file that the collection names'):
         newer.open()
+
+
+def test_a_network_of_ncnn_out_of_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers and values are two files: both are taken, and the hash is of both."""
+    layers = b'7767517\n1 1\nInnerProduct only 0 1 out 0=2 1=0 2=6\n'
+    content = bytes(4) + torch.arange(6.0).numpy().tobytes()
+    with zipfile.ZipFile(tmp_path / 'toy_models-1.0-py3-none-any.whl', 'w') as wheel:
+        wheel.writestr('toy_models/net.param', layers)
+        wheel.writestr('toy_models/net.bin', content)
+    monkeypatch.setenv(WHEELS, str(tmp_path))
+    source = package(tmp_path, monkeypatch, '')
+    monkeypatch.setattr('torchgeo_geosane.packages.base._installed', lambda name: None)
+    files = {'toy': ('toy_models/net.param', hashlib.sha256(layers + content).hexdigest())}
+    (model,) = dataclasses.replace(source, files=files).models()
+    assert model.open().read('linear0.weight').flatten().equal(torch.arange(6.0))
+    files = {'toy': ('toy_models/net.param', hashlib.sha256(layers).hexdigest())}
+    (other,) = dataclasses.replace(source, files=files).models()
+    with pytest.raises(CollectionError, match='is not the file that the collection names'):
+        other.open()
+
+
+@pytest.mark.parametrize('source', SOURCES, ids=[source.label for source in SOURCES])
+def test_the_packages_themselves(source: PackageSource) -> None:
+    """Those that are here: every file has its hash, and holds numbers."""
+    try:
+        models = list(source.models())
+    except CollectionError as error:
+        pytest.skip(str(error))
+    for model in models:
+        opened = model.open()
+        assert all(opened.read(name).isfinite().all() for name in opened.names())
+    assert len({model.sha256 for model in models}) == len(models) == len(source.files)
 
 
 def test_known_torchscript_is_read_and_other_is_not(

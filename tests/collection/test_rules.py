@@ -1,6 +1,6 @@
 import pytest
 
-from torchgeo_geosane.collection.formats import weights_files
+from torchgeo_geosane.collection.formats import all_weights_files, weights_files
 from torchgeo_geosane.collection.licences import refusal
 from torchgeo_geosane.collection.modality import guess_modality
 
@@ -50,3 +50,9 @@ def test_formats_by_preference() -> None:
     assert weights_files(names, ('safetensors', 'pickle')) == names[1:2]
     assert weights_files(names, ('pickle', 'safetensors')) == names[:1]
     assert weights_files(names, ('onnx',)) == []
+
+
+def test_of_two_files_of_ncnn_the_layers_are_the_model() -> None:
+    names = ['a/net.bin', 'a/net.param', 'other.bin']
+    assert weights_files(names, ('ncnn', 'pickle')) == ['a/net.param']
+    assert all_weights_files(names) == ['a/net.param', 'other.bin']

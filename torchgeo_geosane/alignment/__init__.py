@@ -18,7 +18,12 @@ compares two networks as they are; ``chance`` is what a network of noise comes t
 """
 
 from torchgeo_geosane.alignment.align import Alignment, align, similarity, similarity_by_chance
-from torchgeo_geosane.alignment.find import find_groups, groups_of, groups_of_module
+from torchgeo_geosane.alignment.find import (
+    find_groups,
+    groups_of,
+    groups_of_module,
+    groups_of_ncnn,
+)
 from torchgeo_geosane.alignment.groups import Axis, Group, Groups, Places
 from torchgeo_geosane.alignment.stored import from_bytes, from_text, recall, to_bytes, to_text
 from torchgeo_geosane.alignment.trace import OUTPUT
@@ -39,6 +44,7 @@ __all__ = [
     'from_text',
     'groups_of',
     'groups_of_module',
+    'groups_of_ncnn',
     'recall',
     'similarity',
     'similarity_by_chance',

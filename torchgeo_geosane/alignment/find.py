@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from functools import lru_cache, partial
+from pathlib import Path
 
 import timm
 import torch
@@ -15,10 +16,15 @@ from torchgeo_geosane.alignment.proof import Proof
 from torchgeo_geosane.alignment.trace import OUTPUT, trace
 from torchgeo_geosane.architectures import check_architecture, get_architecture
 from torchgeo_geosane.construction import construct
-from torchgeo_geosane.errors import ArchitectureError
+from torchgeo_geosane.errors import ArchitectureError, TokenError
+from torchgeo_geosane.foundry.files import printable, read_text, telling
+from torchgeo_geosane.prompts.ncnn_file import parse_layers
+from torchgeo_geosane.prompts.ncnn_network import NcnnNetwork
 
 # Enough for most convolutional networks, and a fraction of the time of their own size.
 _SMALL = 64
+# U-Nets without padding lose some forty pixels.
+_PADLESS = (96, 96)
 
 
 @lru_cache(maxsize=64)
@@ -70,10 +76,14 @@ def groups_of_module(model: nn.Module, image: tuple[int, ...], keep_output: bool
         proof = Proof(copy.deepcopy(model).cpu(), given)
     except Exception as error:  # Tracing runs the model's own code, which may raise anything.
         return Groups((), {'': f'the network cannot be traced: {error}'})
+    impossible = [group for group in traced if not group.fits]
+    left_out = {
+        group.name: 'what tracing says of it contradicts the shapes' for group in impossible
+    }
+    traced = [group for group in traced if group.fits]
     found = [*traced, *(layer.choices[0] for layer in attention)]
     failing = {id(group) for group in proof.failing(found)}
     holding = [group for group in found if id(group) not in failing]
-    left_out = {}
     for group in traced:
         if id(group) in failing:
             left_out[group.name] = 'moving its units changes what the network computes'
@@ -85,6 +95,31 @@ def groups_of_module(model: nn.Module, image: tuple[int, ...], keep_output: bool
             else:
                 holding.append(coarser)
     return Groups(tuple(holding), left_out)
+
+
+def groups_of_ncnn(path: Path) -> Groups:
+    """The groups of a network of ncnn, whose file says what its layers do; each proven.
+
+    Args:
+        path: The file with its layers.
+
+    Raises:
+        TokenError: If it cannot be read.
+    """
+    with telling(TokenError, f'{printable(path)} cannot be read'):
+        return _groups_of_layers(read_text(path))
+
+
+@lru_cache(maxsize=64)
+def _groups_of_layers(text: str) -> Groups:
+    layers = parse_layers(text)
+    try:
+        network = construct(partial(NcnnNetwork, layers))
+    except TokenError as error:
+        return Groups((), {'': f'the network cannot be run: {error}'})
+    stem = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
+    channels = stem.in_channels if stem else 1
+    return groups_of_module(network, (channels, *_PADLESS), keep_output=True)
 
 
 def groups_of(shapes: Mapping[str, tuple[int, ...]], architecture: str | None) -> Groups:

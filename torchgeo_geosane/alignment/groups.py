@@ -95,6 +95,12 @@ class Group:
         return tuple(use.axis for part in self.parts for use in part.uses)
 
     @property
+    def fits(self) -> bool:
+        """Whether every unit lies within its tensors."""
+        uses = (use for part in self.parts for use in part.uses)
+        return all(int(use.places.max()) < use.size for use in uses)
+
+    @property
     def count(self) -> int:
         """How many units there are in all parts."""
         return sum(part.count for part in self.parts)

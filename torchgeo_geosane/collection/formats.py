@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Literal
 
-Format = Literal['safetensors', 'pickle', 'onnx']
+Format = Literal['safetensors', 'pickle', 'onnx', 'ncnn']
 
 SUFFIXES: dict[Format, frozenset[str]] = {
     'safetensors': frozenset({'.safetensors'}),
     'pickle': frozenset({'.pth', '.pt', '.ckpt', '.bin'}),
     'onnx': frozenset({'.onnx'}),
+    'ncnn': frozenset({'.param'}),
 }
 
 # What trainers leave beside the weights, in the same formats.
@@ -25,7 +26,7 @@ def weights_files(names: Iterable[str], formats: Sequence[Format]) -> list[str]:
     Of a model in several files its index is named; where there is none, the first of them (see
     :func:`is_shard`).
     """
-    candidates = sorted(name for name in names if not _NOISE.search(name))
+    candidates = _without_values(sorted(name for name in names if not _NOISE.search(name)))
     for form in formats:
         found = _of_formats(candidates, [form])
         if found:
@@ -38,7 +39,7 @@ def all_weights_files(names: Iterable[str]) -> list[str]:
 
     Of a model in several files its index is named; where there is none, each of them.
     """
-    return _of_formats(sorted(names), list(SUFFIXES))
+    return _of_formats(_without_values(sorted(names)), list(SUFFIXES))
 
 
 def _of_formats(names: list[str], formats: Sequence[Format]) -> list[str]:
@@ -46,6 +47,12 @@ def _of_formats(names: list[str], formats: Sequence[Format]) -> list[str]:
     suffixes = frozenset().union(*(SUFFIXES[form] for form in formats))
     found = [name for name in names if _suffix(name) in suffixes]
     return [name for name in found if _index(name) not in found]
+
+
+def _without_values(names: list[str]) -> list[str]:
+    """The names but the values of networks of ncnn, which lie beside their layers."""
+    layers = {name.removesuffix('.param') for name in names if name.endswith('.param')}
+    return [name for name in names if name.removesuffix('.bin') not in layers]
 
 
 def is_shard(name: str) -> bool:

@@ -23,6 +23,7 @@ from torchgeo_geosane.alignment import (
     Groups,
     align,
     groups_of,
+    groups_of_ncnn,
     recall,
     to_text,
 )
@@ -31,6 +32,7 @@ from torchgeo_geosane.collection.contents import floating_shapes
 from torchgeo_geosane.collection.mapped import map_weights, open_mapped
 from torchgeo_geosane.errors import did_you_mean
 from torchgeo_geosane.foundry.source import RenamedSource, TensorSource
+from torchgeo_geosane.prompts.weights_file import Format, format_of
 from torchgeo_geosane.providers.catalog import ARCHITECTURES
 
 logger = logging.getLogger(__name__)
@@ -143,8 +145,8 @@ def _order_alike(
     by_widths: dict[object, list[tuple[TrainedModel, Groups]]] = defaultdict(list)
     for model in models:
         shapes = floating_shapes(_open(model))
-        own = groups_of(shapes, _timm_name(model)) if align_units else Groups()
-        widths: list[object] = [(axis, shapes[axis[0]][axis[1]]) for axis in own.by_axis]
+        own = _groups(model, shapes) if align_units else Groups()
+        widths: list[object] = [(axis, shapes[axis[0]][axis[1]]) for axis in sorted(own.by_axis)]
         by_widths[tuple(widths or sorted(shapes.items()))].append((model, own))
     for found in by_widths.values():
         equals, groups = zip(*found, strict=True)
@@ -220,6 +222,14 @@ def _lineages(related: Tensor) -> list[int]:
         if low != high:
             first = [low if each == high else each for each in first]
     return first
+
+
+def _groups(model: TrainedModel, shapes: dict[str, tuple[int, ...]]) -> Groups:
+    """The groups of a model: of its own layers where its file says them, else of its architecture."""
+    path, _ = model.locate()
+    if format_of(path) is Format.NCNN:
+        return groups_of_ncnn(path)
+    return groups_of(shapes, _timm_name(model))
 
 
 def _open(model: TrainedModel) -> TensorSource:

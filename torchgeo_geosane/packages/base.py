@@ -55,7 +55,8 @@ class Package:
         modality: What its models see.
         task: What they were trained for.
         architecture: What they are.
-        files: For each model its path inside the package and the sha256 of that file.
+        files: For each model its path inside the package and the sha256 of that file; of a network
+            of ncnn the path of its layers, and the hash of these and its values.
         prompts: Those of the models whose encoder is a prompt.
         extra: The extra of this package that installs it; empty where a wheel is wanted.
         is_older: Whether there is a later version in the table.
@@ -135,16 +136,20 @@ def _wheel(package: str, version: str) -> Path | None:
 
 
 def _taken_out(wheel: Path, file: str) -> Path:
-    path = directory() / 'packages' / wheel.stem / file
-    if not path.exists():
-        try:
-            with zipfile.ZipFile(wheel) as archive:
-                content = archive.read(file)
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise PackageError(f'{file} cannot be read out of {wheel}: {error}') from error
-        with replacing(path) as provisional:
-            provisional.write_bytes(content)
-    return path
+    folder = directory() / 'packages' / wheel.stem
+    # The layers of a network of ncnn come last: where they are, their values are.
+    values = [file.removesuffix('.param') + '.bin'] if file.endswith('.param') else []
+    for each in (*values, file):
+        path = folder / each
+        if not path.exists():
+            try:
+                with zipfile.ZipFile(wheel) as archive:
+                    content = archive.read(each)
+            except (OSError, KeyError, zipfile.BadZipFile) as error:
+                raise PackageError(f'{each} cannot be read out of {wheel}: {error}') from error
+            with replacing(path) as provisional:
+                provisional.write_bytes(content)
+    return folder / file
 
 
 def _licence_files(package: str, version: str) -> list[str]:

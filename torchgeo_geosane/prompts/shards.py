@@ -1,6 +1,7 @@
-"""Models in several files, as the Hugging Face Hub has them: an index says what is in which.
+"""Models in several files: which they are, and one hash of them.
 
-``model.safetensors.index.json`` or ``pytorch_model.bin.index.json`` lies beside the files it names.
+As the Hugging Face Hub has them an index says what is in which: ``model.safetensors.index.json`` or
+``pytorch_model.bin.index.json`` lies beside the files it names. A network of ncnn is two files.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from torch import Tensor
 from torchgeo_geosane.foundry.errors import TokenError
 from torchgeo_geosane.foundry.files import PlainFile, open_plain, printable, read_json, telling
 from torchgeo_geosane.foundry.source import TensorSource
+from torchgeo_geosane.prompts.ncnn_file import MAGIC, values_of
 
 _INDEX = re.compile(r'\.(safetensors|bin)\.index\.json$')
 # Of characters that any disk knows, and never another index: that could name itself.
@@ -85,13 +87,15 @@ def read_index(path: Path) -> dict[str, str]:
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files of a model: one, or an index and what it names.
+    """The files of a model: one, an index and what it names, or layers and values of ncnn.
 
     Raises:
         TokenError: As :func:`read_index`.
     """
-    index = is_json(PlainFile(path).read(0, 64))
-    names = set(read_index(path).values()) if index else ()
+    beginning = PlainFile(path).read(0, 64)
+    if beginning.startswith(MAGIC):
+        return [path, values_of(path)]
+    names = set(read_index(path).values()) if is_json(beginning) else ()
     return [path, *(path.with_name(name) for name in sorted(names))]
 
 

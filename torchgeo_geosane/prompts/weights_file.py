@@ -10,6 +10,7 @@ from torchgeo_geosane.foundry.pickles import is_archive, is_mapped, read_pickle
 from torchgeo_geosane.foundry.safetensors_file import looks_like_safetensors
 from torchgeo_geosane.foundry.source import SafetensorsSource, StoredSource, TensorSource
 from torchgeo_geosane.prompts.containers import find_networks, main_network
+from torchgeo_geosane.prompts.ncnn_file import MAGIC, open_ncnn
 from torchgeo_geosane.prompts.onnx_file import open_onnx
 from torchgeo_geosane.prompts.shards import ShardedSource, is_json, read_index
 
@@ -21,6 +22,7 @@ class Format(Enum):
     TORCH = 'torch'
     INDEX = 'index'
     ONNX = 'onnx'
+    NCNN = 'ncnn'
 
 
 # What is taken for weights by mistake, and what it is.
@@ -62,6 +64,8 @@ def format_of(path: Path) -> Format:
         return Format.TORCH
     if is_json(beginning):
         return Format.INDEX
+    if beginning.startswith(MAGIC):
+        return Format.NCNN
     # What a model in ONNX begins with: its version, mostly; else its producer, domain or graph.
     if beginning[:1] in (b'\x08', b'\x12', b'\x1a', b'\x3a'):
         return Format.ONNX
@@ -69,7 +73,7 @@ def format_of(path: Path) -> Format:
         raise TokenError(f'{printable(path)} is a tar archive: unpack it')
     raise TokenError(
         f'{printable(path)} is truncated or not a readable file of weights: neither safetensors, '
-        'nor written by torch.save, nor ONNX'
+        'nor written by torch.save, nor ONNX, nor the layers (.param) of ncnn'
     )
 
 
@@ -97,6 +101,8 @@ def open_networks(path: Path) -> Mapping[str, TensorSource]:
             return {'': SafetensorsSource(path)}
         case Format.ONNX:
             return {'': open_onnx(path)}
+        case Format.NCNN:
+            return {'': open_ncnn(path)}
         case Format.INDEX:
             return {'': _open_shards(path)}
         case Format.TORCH:
@@ -111,7 +117,7 @@ def can_be_mapped(path: Path) -> bool:
         TokenError: As :func:`format_of`.
     """
     form = format_of(path)
-    return form is not Format.ONNX and (form is not Format.TORCH or is_mapped(path))
+    return form in (Format.SAFETENSORS, Format.INDEX) or (form is Format.TORCH and is_mapped(path))
 
 
 def _open_shards(path: Path) -> ShardedSource:

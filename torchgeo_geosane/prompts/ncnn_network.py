@@ -1,0 +1,93 @@
+"""Networks of ncnn as torch modules: what their layers compute."""
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from torchgeo_geosane.foundry.errors import TokenError
+from torchgeo_geosane.prompts.ncnn_file import Layer
+
+_ACTIVATIONS: dict[int, Callable[[Layer], nn.Module]] = {
+    0: lambda layer: nn.Identity(),
+    1: lambda layer: nn.ReLU(),
+    2: lambda layer: nn.LeakyReLU(layer.lists[10][0]),
+    4: lambda layer: nn.Sigmoid(),
+}
+
+
+class NcnnNetwork(nn.Module):
+    """A network of ncnn, whose tensors are called as :func:`open_ncnn` calls them.
+
+    Args:
+        layers: Its layers, see :func:`torchgeo_geosane.prompts.ncnn_file.read_layers`.
+
+    Raises:
+        TokenError: If the activation of a layer is not known.
+    """
+
+    def __init__(self, layers: list[Layer]) -> None:
+        super().__init__()
+        self._layers = layers
+        for layer in layers:
+            if layer.name:
+                if layer.size(9) not in _ACTIVATIONS:
+                    raise TokenError(f'the activation of {layer.name!r} is not known')
+                self.add_module(layer.name, _module(layer))
+        self.activations = nn.ModuleDict(
+            {layer.name: _ACTIVATIONS[layer.size(9)](layer) for layer in layers if layer.name}
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The network's last output. ``image`` and result: ``[batch, channels, height, width]``."""
+        blobs: dict[str, Tensor] = {}
+        for layer in self._layers:
+            given = [blobs[name] for name in layer.inputs] or [image]
+            if layer.name:
+                result = self.activations[layer.name](self.get_submodule(layer.name)(given[0]))
+            else:
+                result = _COMPUTED[layer.kind](layer, given)
+            blobs |= dict.fromkeys(layer.outputs, result)
+        return result
+
+
+def _module(layer: Layer) -> nn.Module:
+    shape, bias = layer.shapes['weight'], 'bias' in layer.shapes
+    if layer.kind == 'InnerProduct':
+        return nn.Linear(shape[1], shape[0], bias)
+    stride, pad = layer.size(3, 1), layer.size(4)
+    if layer.kind == 'Deconvolution':
+        return nn.ConvTranspose2d(shape[1], shape[0], layer.kernel, stride, pad, bias=bias)
+    groups = layer.size(7, 1) if layer.kind == 'ConvolutionDepthWise' else 1
+    return nn.Conv2d(
+        shape[1] * groups, shape[0], layer.kernel, stride, pad, groups=groups, bias=bias
+    )
+
+
+def _crop(layer: Layer, given: list[Tensor]) -> Tensor:
+    """Cut a border off: by starts and ends, or from an offset on to the size of another blob."""
+    image = given[0]
+    if len(given) == 2:
+        left, top = layer.size(0), layer.size(1)
+        height, width = given[1].shape[-2:]
+        return image[..., top : top + height, left : left + width]
+    starts, ends, axes = (map(int, layer.lists[key]) for key in (9, 10, 11))
+    cut = {axis: slice(start, end) for start, end, axis in zip(starts, ends, axes, strict=True)}
+    return image[..., cut.get(-2, slice(None)), cut.get(-1, slice(None))]
+
+
+def _combine(product: bool, given: list[Tensor]) -> Tensor:
+    one, other = (each[..., None, None] if each.ndim == 2 else each for each in given)
+    return one * other if product else one + other
+
+
+_COMPUTED: dict[str, Callable[[Layer, list[Tensor]], Tensor]] = {
+    'Input': lambda layer, given: given[0],
+    'Split': lambda layer, given: given[0],
+    'Pooling': lambda layer, given: F.adaptive_avg_pool2d(given[0], 1).flatten(1),
+    'Crop': _crop,
+    'Scale': lambda layer, given: _combine(True, given),
+    'BinaryOp': lambda layer, given: _combine(layer.size(0) == 2, given),
+    'Eltwise': lambda layer, given: _combine(layer.size(0) == 0, given),
+    'PixelShuffle': lambda layer, given: F.pixel_shuffle(given[0], layer.size(0, 1)),
+}
