@@ -202,6 +202,17 @@ def test_names_in_timms_manner(argument: str, name: str, tmp_path: Path) -> None
     assert f"{argument}: '{whole}" in str(caught.value)
 
 
+def test_members_that_cannot_see_the_data(tmp_path: Path) -> None:
+    task = foreign(classification(), True)
+    task.hparams['model'] = 'geosane_ensemble.test_resnet.sentinel2_6+resnet18.sentinel2_rgb'
+    trainer(tmp_path, CheckBands()).fit(task, datamodule=ChipsDataModule(bands=SIX))
+    task.hparams['model'] = 'geosane_ensemble.test_resnet.sentinel2_4+resnet18.sentinel1_grd'
+    with pytest.raises(DataError) as caught:
+        trainer(tmp_path, CheckBands()).fit(task, datamodule=ChipsDataModule(bands=SIX))
+    assert 'others; different in 2 positions: 5, 6' in str(caught.value)
+    assert 'VH' in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ('model', 'sensor'), [('unet', 'sentinel2_6*2'), ('fcsiamdiff', 'sentinel2_6')]
 )

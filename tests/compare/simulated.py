@@ -33,8 +33,11 @@ def simulate(
                     metrics={METRIC: value, 'test_loss': 1 - value},
                     curve=tuple((step, 2 / (1 + step) - value) for step in steps),
                     validation=tuple((step, value * step / 100) for step in steps),
-                    parameters=1000,
+                    parameters=2_000_000,
+                    trained=1_500_000,
                     seconds=1.5,
+                    training_seconds=1 + seed / 10,
+                    image_ms=2 + seed,
                 )
             )
     return records

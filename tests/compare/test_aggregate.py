@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from page_reader import Page
 from PIL import Image
 from scipy.stats import scoreatpercentile
 
@@ -85,6 +86,72 @@ def test_interquartile_mean_with_percentiles_of_redrawn_seeds() -> None:
     # Seeds are drawn within their task: where the seeds of each task agree, nothing varies.
     apart = Score.of(np.repeat([[0.0], [10.0], [20.0]], 5, axis=1))
     assert apart.low == apart.mean == apart.high
+
+
+def test_paired_differences_cancel_what_seeds_share() -> None:
+    rng = np.random.default_rng(5)
+    shared = rng.normal(size=(2, 1, 6))
+    own = np.array([[0.0], [0.5], [0.5]]) + 0.001 * rng.normal(size=(2, 3, 6))
+    found = aggregate([task('a', shared[0] + own[0]), task('b', shared[1] + own[1])])
+    # The first of the usual references that is there, and the second once more against it.
+    assert found.references == ('scratch', 'prompt')
+    gains = found.gains[MAIN]
+    assert list(gains) in (
+        [(one, 'scratch') for one in pair] + [('generated', 'prompt')]
+        for pair in (('generated', 'prompt'), ('prompt', 'generated'))
+    )
+    spans = [np.ptp(shared[at] + own[at]) for at in (0, 1)]
+    wanted = np.sort(np.concatenate([(own[at][2] - own[at][0]) / spans[at] for at in (0, 1)]))[
+        3:9
+    ].mean()
+    gain = gains['generated', 'scratch']['all']
+    assert gain.mean == pytest.approx(wanted)
+    score = found.scores[MAIN]['generated']['all']
+    assert gain.high - gain.low < (score.high - score.low) / 5
+    even = gains['generated', 'prompt']['all']
+    assert even.low < 0 < even.high
+
+
+def test_references_are_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    means = {'soup': 0.7, 'two': 0.75, 'three': 0.8}
+    runs = [write(tmp_path / name, records(name, means=means)) for name in ('alps', 'delta')]
+    assert run(tmp_path, *runs) == 0
+    assert 'paired differences to soup' in capsys.readouterr().out, 'the first, by default'
+    assert (tmp_path / 'out' / 'minus_soup.png').exists()
+    assert run(tmp_path, *runs, '--references', 'two', 'three') == 0
+    said = capsys.readouterr().out
+    assert 'paired differences to two' in said
+    assert 'paired differences to soup' not in said
+    assert '| soup | *-' in said
+    assert run(tmp_path, *runs, '--references', 'tree') == 2
+    assert "did you mean 'three'" in capsys.readouterr().err
+
+
+def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
+    sets = ('pastis', 'caffe', 'burn_scars', 'cloudsen12')
+    means = {'scratch': 0.4, 'prompt': 0.5, 'generated': 0.6}
+    runs = [write(tmp_path / name, records(name, means=means)) for name in sets]
+    assert run(tmp_path, *runs) == 0
+    text = (tmp_path / 'out' / 'aggregate.html').read_text()
+    page = Page(text)
+    assert not {'script', 'link', 'iframe', 'img'} & {tag for tag, _ in page.elements}
+    drawings = [attributes for tag, attributes in page.elements if tag == 'svg']
+    labels = [a['aria-label'] for _, a in page.elements if a.get('role') == 'img']
+    assert len(drawings) == len(labels) == 3
+    assert any('better than' not in str(each) and 'generated +' in str(each) for each in labels)
+    assert 'currentColor' in text
+    assert '#010203' not in text
+    drawn = [attributes['id'] for _, attributes in page.elements if attributes.get('id')]
+    used = {
+        str(value).lstrip('#')
+        for _, attributes in page.elements
+        for name, value in attributes.items()
+        if name == 'xlink:href'
+    }
+    assert not {name for name in drawn if drawn.count(name) > 1} & used
+    assert 'multispectral (4 of 8 tasks)' not in page.words
+    assert 'core (3 of 12 tasks)' in page.words
+    assert {cell for _, a in page.elements for cell in [a.get('class')] if cell} >= {'better'}
 
 
 @given(

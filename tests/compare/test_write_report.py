@@ -1,43 +1,17 @@
 import csv
 import io
 import re
-from html.parser import HTMLParser
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from page_reader import Page
 from simulated import METRIC, simulate
 
 from torchgeo_geosane.compare.report import write_report
 from torchgeo_geosane.errors import SpecError
 
 MEANS = {'scratch': 0.15, 'prompt': 0.25, 'generated': 0.28}
-_VOID = {'meta', 'br', 'hr', 'img', 'link', 'input'}
-
-
-class Page(HTMLParser):
-    """Collects elements, and fails where they are not nested well."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ''
-        self._open: list[str] = []
-        self.feed(text)
-        assert not self._open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in _VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
 
 
 @pytest.fixture(scope='module')
@@ -120,11 +94,14 @@ def test_one_line_a_run(written: Path) -> None:
     assert (rows[0]['initialisation'], rows[0]['seed']) == ('scratch', '0')
 
 
-def test_markdown_has_one_table_a_setting(written: Path) -> None:
+def test_markdown_has_two_tables_a_setting(written: Path, page: Page) -> None:
     lines = (written / 'table.md').read_text().splitlines()
     tables = [line for line in lines if line.startswith('| ')]
-    assert len({line.count('|') for line in tables}) == 1
-    assert sum(line.startswith('| generated |') for line in tables) == 2
+    assert {line.count('|') for line in tables} == {11, 6}
+    assert sum(line.startswith('| generated |') for line in tables) == 4
+    # Of ten seeds the median of 2, 3, … milliseconds, the mean of 1.0, 1.1, … seconds.
+    assert '| generated | 2.00 | 1.50 | 6.5 | 1.45 |' in tables
+    assert 'ms an image' in page.words
     assert '**10 of 10**' in next(line for line in tables if line.startswith('| generated |'))
 
 
@@ -145,3 +122,9 @@ def test_nothing_is_written_where_nothing_can_be_said(tmp_path: Path) -> None:
 def test_one_run_alone(tmp_path: Path) -> None:
     report = write_report(simulate({'generated': 0.2}, seeds=1), tmp_path, METRIC)
     assert 'Nothing was run that generated weights could be compared with' in report.verdict
+
+
+def test_what_older_records_do_not_say_is_left_out(tmp_path: Path) -> None:
+    records = [replace(each, trained=0, image_ms=0.0) for each in simulate(MEANS, seeds=2)]
+    report = write_report(records, tmp_path, METRIC)
+    assert '| prompt | 2.00 |  |  | 1.05 |' in report.tables.read_text()

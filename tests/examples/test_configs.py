@@ -22,7 +22,10 @@ pytestmark = pytest.mark.filterwarnings('ignore:Use torchgeo.tasks:DeprecationWa
 
 ROOT = Path(__file__).parents[2]
 # These have tests of their own: command lines of their own, a task without `weights`, several weights.
-OTHERS = ('terratorch.yaml', 'geo_alignment.yaml', 'predict_scene.yaml', 'ensemble.yaml')
+OTHERS = (
+    *('terratorch.yaml', 'geo_alignment.yaml', 'predict_scene.yaml'),
+    *('ensemble.yaml', 'distil.yaml'),
+)
 EXAMPLES = sorted(path for path in (ROOT / 'examples').glob('*.yaml') if path.name not in OTHERS)
 SMALL = (
     *('--trainer.accelerator=cpu', '--trainer.enable_progress_bar=false'),

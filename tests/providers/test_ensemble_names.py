@@ -87,6 +87,11 @@ def test_names_without_sense(name: str, error: type[Exception], message: str) ->
         timm.create_model(name, pretrained=False)
 
 
+def test_where_the_weights_of_one_encoder_are_wanted() -> None:
+    with pytest.raises(SpecError, match='names the weights of several encoders'):
+        find_spec(f'tu-{NAME}')
+
+
 def test_other_channels_than_its_bands() -> None:
     with pytest.raises(ArchitectureError, match=r'sees 4 bands \(B2, B3, B4, B8\)'):
         timm.create_model(NAME, in_chans=3)

@@ -17,7 +17,7 @@ from torchgeo_geosane.errors import CacheError
 from torchgeo_geosane.providers.catalog import is_name
 from torchgeo_geosane.sensors import Band
 from torchgeo_geosane.spec import Spec
-from torchgeo_geosane.tasks.origin import spec_of, timm_names
+from torchgeo_geosane.tasks.origin import ensemble_of, spec_of, timm_names
 
 _ATTRIBUTES = ('bands', 'all_bands', 'all_band_names', 'band_names')
 # How photographs' bands are called.
@@ -40,7 +40,7 @@ class Wanted:
         bands: One channel each, in order.
         argument: The task's argument that names them.
         architecture: The backbone's, as timm or TorchGeo calls it; None where it is not known.
-        spec: What they were generated from; None for weights of others.
+        spec: What they were generated from; None for weights of others, and for an ensemble's.
     """
 
     weights: str
@@ -77,12 +77,11 @@ def wanted_by(task: LightningModule) -> Wanted | Unknown:
     if not weights:
         return Unknown('the task starts without weights')
     try:
-        spec = spec_of(task)
+        ours = _of_ours(task)
     except CacheError:
         return Unknown(f'the file {weights} does not say which bands it is for')
-    if spec is not None:
-        argument, name = _asked(task)
-        return Wanted(name, spec.target.band_names, argument, spec.architecture, spec)
+    if ours is not None:
+        return ours
     if weights is True:
         return Unknown('weights: true are not weights of ours, but those of timm')
     if isinstance(weights, str):
@@ -91,6 +90,17 @@ def wanted_by(task: LightningModule) -> Wanted | Unknown:
     if not bands:
         return Unknown(f'{weights} do not say which bands they are for')
     return Wanted(str(weights), tuple(bands), architecture=weights.meta.get('model'))
+
+
+def _of_ours(task: LightningModule) -> Wanted | None:
+    spec, ensemble = spec_of(task), ensemble_of(task)
+    if ensemble is not None:
+        argument, name = _asked(task)
+        return Wanted(name, tuple(band.name for band in ensemble.bands), argument)
+    if spec is not None:
+        argument, name = _asked(task)
+        return Wanted(name, spec.target.band_names, argument, spec.architecture, spec)
+    return None
 
 
 def delivered_by(dataset: Any) -> Iterator[Delivered]:

@@ -12,11 +12,17 @@ from torchgeo_geosane.compare.tasks import read_tasks
 
 
 def aggregate_comparisons(arguments: Sequence[str]) -> None:
-    """Parse the arguments, write tables and figure, and print the tables."""
+    """Parse the arguments, write page, tables and figures, and print the tables."""
     parsed = _parser().parse_args(list(arguments))
-    found = aggregate(read_tasks(parsed.runs), parsed.scale, parsed.groups, parsed.initialisations)
+    found = aggregate(
+        read_tasks(parsed.runs),
+        parsed.scale,
+        parsed.groups,
+        parsed.initialisations,
+        parsed.references,
+    )
     written = write_aggregate(found, parsed.output)
-    print(f'{written.text}\n{written.tables}\n{written.figure}')
+    print(written.text, written.page, written.tables, *written.figures, sep='\n')
 
 
 def _parser() -> ArgumentParser:
@@ -48,6 +54,14 @@ def _parser() -> ArgumentParser:
         nargs='+',
         default=[],
         help='those to aggregate; by default all, which every task must have',
+    )
+    parser.add_argument(
+        '--references',
+        type=str,
+        nargs='+',
+        default=[],
+        help='those that the others are compared with; by default scratch, prompt, pruned and distilled where '
+        'they are, or else the first',
     )
     parser.add_argument('--output', type=Path, default=Path('output/aggregate'), help='a folder')
     return parser

@@ -1,4 +1,4 @@
-"""Several tasks on one scale: interquartile means by group of tasks, with bootstrap intervals."""
+"""Several tasks on one scale: interquartile means and paired differences by group of tasks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import trim_mean
 
 from torchgeo_geosane.compare.groups import ALL, Group, groups_of
-from torchgeo_geosane.compare.results import Setting
+from torchgeo_geosane.compare.results import REFERENCES, Setting
 from torchgeo_geosane.compare.scales import Scale, ScaleName, choose_scale, scales_of
 from torchgeo_geosane.compare.statistics import CONFIDENCE
 from torchgeo_geosane.compare.tasks import Task
@@ -22,7 +22,7 @@ _Table = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Score:
-    """An interquartile mean of normalised values.
+    """An interquartile mean of normalised values, or of their paired differences.
 
     Attributes:
         mean: Mean of the middle half of the values of all tasks and seeds.
@@ -43,7 +43,7 @@ class Score:
         error would.
 
         Args:
-            values: Normalised, [tasks, seeds].
+            values: Normalised, [tasks, seeds]; or what one start has over another on each.
         """
         tasks, seeds = values.shape
         mean = float(trim_mean(values, _TRIMMED, axis=None))
@@ -67,6 +67,9 @@ class Aggregate:
         groups: All tasks first.
         seeds: How many seeds of each setting all its tasks and initialisations have.
         scores: By setting, initialisation and name of the group; initialisations best first.
+        references: Initialisations that the others are compared with.
+        gains: What one initialisation has over another, seed by seed of each task: by setting, both
+            names, and name of the group.
         notes: What was left out.
     """
 
@@ -76,6 +79,8 @@ class Aggregate:
     groups: tuple[Group, ...]
     seeds: Mapping[Setting, int]
     scores: Mapping[Setting, Mapping[str, Mapping[str, Score]]]
+    references: tuple[str, ...]
+    gains: Mapping[Setting, Mapping[tuple[str, str], Mapping[str, Score]]]
     notes: tuple[str, ...]
 
 
@@ -84,6 +89,7 @@ def aggregate(
     scale: ScaleName | None = None,
     groups: Sequence[str] = (),
     initialisations: Sequence[str] = (),
+    references: Sequence[str] = (),
 ) -> Aggregate:
     """Put tasks on one scale.
 
@@ -93,10 +99,12 @@ def aggregate(
         groups: GEO-Bench-2's by name, or one's own as ``NAME=TASK+TASK``; by default all of the
             benchmark's that two or more tasks belong to, where its scale is used.
         initialisations: Those to aggregate; by default all.
+        references: Those of them that the others are compared with; by default the ones that
+            ``compare`` has by default, or else the first.
 
     Raises:
-        ComparisonError: If a task lacks an initialisation or its seeds, has no scale, or a group is
-            unknown.
+        ComparisonError: If a task lacks an initialisation or its seeds, has no scale, or a group or a
+            reference is unknown.
     """
     scale = scale or choose_scale(tasks)
     chosen = groups_of([task.name for task in tasks], groups, scale == 'geobench2')
@@ -124,34 +132,78 @@ def aggregate(
                 f'{there - kept} of {there} runs with {setting.title} are left out: their seeds are not '
                 'among those that every task and initialisation has.'
             )
-    scores = {
-        setting: _score(tasks, scales, chosen, setting, starts[setting], seeds[setting])
-        for setting in settings
-    }
+    against = _references(starts, references)
+    scores, gains = {}, {}
+    for setting in settings:
+        normalised = {
+            name: _normalised(tasks, scales, setting, name, seeds[setting])
+            for name in starts[setting]
+        }
+        scores[setting] = _score(normalised, chosen)
+        gains[setting] = _compare(normalised, list(scores[setting]), against, chosen)
     counts = {setting: len(each) for setting, each in seeds.items()}
-    return Aggregate(tuple(tasks), scale, scales, chosen, counts, scores, tuple(notes))
+    return Aggregate(
+        tuple(tasks), scale, scales, chosen, counts, scores, against, gains, tuple(notes)
+    )
+
+
+_Normalised = Mapping[str, _Table]  # Values of one initialisation by task, one a seed.
+
+
+def _normalised(
+    tasks: Sequence[Task],
+    scales: Mapping[str, Scale],
+    setting: Setting,
+    name: str,
+    seeds: Sequence[int],
+) -> _Normalised:
+    found = {}
+    for task in tasks:
+        values, scale = task.results.values[setting, name], scales[task.name]
+        raw = np.array([values[seed] for seed in seeds])
+        found[task.name] = (raw - scale.zero) / (scale.one - scale.zero)
+    return found
 
 
 def _score(
-    tasks: Sequence[Task],
-    scales: Mapping[str, Scale],
-    groups: Sequence[Group],
-    setting: Setting,
-    starts: Sequence[str],
-    seeds: Sequence[int],
+    normalised: Mapping[str, _Normalised], groups: Sequence[Group]
 ) -> dict[str, dict[str, Score]]:
-    scores: dict[str, dict[str, Score]] = {}
-    for name in starts:
-        normalised = {}
-        for task in tasks:
-            values = task.results.values[setting, name]
-            zero, one = scales[task.name].zero, scales[task.name].one
-            normalised[task.name] = [(values[seed] - zero) / (one - zero) for seed in seeds]
-        scores[name] = {
-            group.name: Score.of(np.array([normalised[task] for task in group.tasks]))
+    scores = {
+        name: {group.name: Score.of(np.stack([values[t] for t in group.tasks])) for group in groups}
+        for name, values in normalised.items()
+    }
+    return dict(sorted(scores.items(), key=lambda item: -item[1][ALL].mean))
+
+
+def _compare(
+    normalised: Mapping[str, _Normalised],
+    names: Sequence[str],
+    references: Sequence[str],
+    groups: Sequence[Group],
+) -> dict[tuple[str, str], dict[str, Score]]:
+    """Every initialisation with every reference; two references once: the later with the earlier."""
+    return {
+        (first, second): {
+            group.name: Score.of(
+                np.stack([normalised[first][t] - normalised[second][t] for t in group.tasks])
+            )
             for group in groups
         }
-    return dict(sorted(scores.items(), key=lambda item: -item[1][ALL].mean))
+        for at, second in enumerate(references)
+        for first in names
+        if second in names and first not in references[: at + 1]
+    }
+
+
+def _references(starts: Mapping[Setting, Sequence[str]], asked: Sequence[str]) -> tuple[str, ...]:
+    every = list(dict.fromkeys(name for names in starts.values() for name in names))
+    for name in asked:
+        if name not in every:
+            raise ComparisonError(
+                f'the reference {name!r} is not aggregated{did_you_mean(name, every)}'
+            )
+    usual = [name for name in REFERENCES if name in every]
+    return tuple(dict.fromkeys(asked or usual or every[:1]))
 
 
 def _starts(tasks: Sequence[Task], setting: Setting, asked: Sequence[str]) -> list[str]:

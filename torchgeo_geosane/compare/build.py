@@ -19,7 +19,11 @@ _OWN = ('ModelCheckpoint', 'ConditionBatchNorm', 'SelectCandidates', 'Segmentati
 
 
 def build(
-    fit: Mapping[str, Any], key: RunKey, folder: Path, callbacks: list[Callback]
+    fit: Mapping[str, Any],
+    key: RunKey,
+    folder: Path,
+    callbacks: list[Callback],
+    changes: Mapping[str, Any] | None = None,
 ) -> LightningCLI:
     """Build task, data module and trainer from a fit, as the command ``fit`` would.
 
@@ -28,13 +32,14 @@ def build(
         key: Its seed and share of the training data are used.
         folder: For what the trainer writes.
         callbacks: The comparison's own; the fit's come with them.
+        changes: Arguments that make the fit's model another one.
 
     Raises:
         ComparisonError: If the fit is malformed.
     """
     arguments: dict[str, Any] = copy.deepcopy(dict(fit))
     arguments['seed_everything'] = key.seed
-    arguments['model'].setdefault('init_args', {})['weights'] = None
+    arguments['model'].setdefault('init_args', {}).update({'weights': None, **(changes or {})})
     if key.fraction != 1:
         arguments['data'].setdefault('init_args', {})['train_fraction'] = key.fraction
     trainer = arguments['trainer'] = dict(arguments.get('trainer') or {})

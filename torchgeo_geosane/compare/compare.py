@@ -90,6 +90,8 @@ def report(comparison: ComparisonConfig, output: Path) -> Report:
         output,
         f'test_{comparison.metric}',
         mode=comparison.mode,
+        references=comparison.references,
+        models=comparison.models,
         # A margin in points means nothing to an error.
         aims=AIMS if comparison.mode == 'max' else [Aim(aim.against) for aim in AIMS],
         planned=comparison.runs(),
@@ -118,13 +120,17 @@ def _facts(comparison: ComparisonConfig) -> Mapping[str, str]:
         'Generated weights': comparison.weights,
         'Prompts': ', '.join(spec.prompts),
         'Foundry': spec.foundry,
+        **{f'Model {name}': _list(made) for name, made in comparison.models.items()},
     }
 
 
 def _describe(part: Mapping[str, Any]) -> str:
     """A class and its simple arguments, in one line."""
-    arguments = ', '.join(f'{name} {value}' for name, value in part.get('init_args', {}).items())
-    return f'{part["class_path"].rpartition(".")[2]}: {arguments}'
+    return f'{part["class_path"].rpartition(".")[2]}: {_list(part.get("init_args", {}))}'
+
+
+def _list(arguments: Mapping[str, Any]) -> str:
+    return ', '.join(f'{name} {value}' for name, value in arguments.items())
 
 
 def _line(outcome: Outcome, metric: str) -> str:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -10,13 +11,16 @@ from typing import Any, Literal
 from torchgeo_geosane.compare.distillation import DistillationOptions
 from torchgeo_geosane.compare.initialisations import INITIALISATIONS
 from torchgeo_geosane.compare.material import Material, MergeOptions, SelectionOptions
+from torchgeo_geosane.compare.models import identify_model
 from torchgeo_geosane.compare.record import METHODS, Method, RunKey
+from torchgeo_geosane.compare.results import REFERENCES
 from torchgeo_geosane.errors import ComparisonError, did_you_mean
 from torchgeo_geosane.providers.catalog import find_spec
 
 # Raised whenever the same configuration would give other records than before.
 _HARNESS = 1
-_FROM_LARGER = ('weight_selection', 'pruned', 'distilled')
+_FROM_LARGER = ('weight_selection', 'pruned')
+_MODEL_NAME = re.compile(r'\w[\w.-]*')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,9 @@ class ComparisonConfig:
         larger: Weights (name or URL) of a larger model of the family, for ``weight_selection``,
             ``pruned`` and ``distilled``.
         distillation: What the larger model teaches, for ``distilled``.
+        models: Other models beside the fit's, an ensemble say, by a name of your own: arguments that
+            make the fit's model that one. They start as they are written: nothing is loaded.
+        references: Initialisations and models that the others are compared with.
     """
 
     fit: dict[str, Any]
@@ -56,6 +63,8 @@ class ComparisonConfig:
     selection: SelectionOptions = field(default_factory=SelectionOptions)
     larger: str | None = None
     distillation: DistillationOptions = field(default_factory=DistillationOptions)
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    references: tuple[str, ...] = REFERENCES
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is trained.
@@ -71,7 +80,8 @@ class ComparisonConfig:
         if not self.conditioned:
             spec = self.material.spec
             object.__setattr__(self, 'conditioned', (spec.align and spec.averages,))
-        varied = (self.initialisations, self.fractions, self.methods, self.conditioned)
+        self._check_models()
+        varied = (self.starts, self.fractions, self.methods, self.conditioned)
         if self.seeds < 1 or not all(varied) or any(len(set(each)) < len(each) for each in varied):
             raise ComparisonError(
                 'a comparison wants 1 or more seeds, and 1 or more different initialisations, '
@@ -85,13 +95,59 @@ class ComparisonConfig:
         for name in _FROM_LARGER:
             if name in self.initialisations and self.larger is None:
                 raise ComparisonError(f'{name} needs a larger model of the family: larger: …')
-        if 'distilled' in self.initialisations and not self.distillation.teacher:
+        if 'distilled' in self.initialisations:
+            self._check_distillation()
+        for name in self.starts:
+            self.configuration(name)
+
+    def _check_models(self) -> None:
+        for name, arguments in self.models.items():
+            if name in INITIALISATIONS or not _MODEL_NAME.fullmatch(name):
+                raise ComparisonError(
+                    f'{name!r} cannot be the name of a model: take letters, digits and ".", "-", '
+                    '"_", and no name of an initialisation'
+                )
+            if not isinstance(arguments, Mapping) or not arguments:
+                raise ComparisonError(
+                    f"model {name!r} needs the arguments that make the fit's model another one, "
+                    f'e.g. models: {{{name}: {{backbone: …, weights: true}}}}'
+                )
+        known = {*self.starts, *REFERENCES}
+        for name in self.references:
+            if name not in known:
+                raise ComparisonError(
+                    f'reference {name!r} is neither an initialisation nor a model of the comparison'
+                    f'{did_you_mean(name, known)}'
+                )
+
+    def _check_distillation(self) -> None:
+        options = self.distillation
+        if options.model is not None:
+            if options.model not in self.models:
+                raise ComparisonError(
+                    f'the teacher {options.model!r} is none of the models'
+                    f'{did_you_mean(options.model, self.models)}'
+                )
+        elif self.larger is None:
+            raise ComparisonError(
+                'distilled needs a larger model of the family, larger: …, or one of the models, '
+                'distillation: {model: …}'
+            )
+        elif not options.teacher:
             raise ComparisonError(
                 "distilled needs what makes the fit's model the larger one, "
                 'e.g. distillation: {teacher: {backbone: …}}'
             )
-        for name in self.initialisations:
-            self.configuration(name)
+        if options.start not in INITIALISATIONS or options.start == 'distilled':
+            raise ComparisonError(
+                f'a student cannot start from {options.start!r}'
+                f'{did_you_mean(options.start, INITIALISATIONS)}'
+            )
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """All that is compared: initialisations of the fit's model, then the other models."""
+        return *self.initialisations, *self.models
 
     @cached_property
     def material(self) -> Material:
@@ -107,15 +163,20 @@ class ComparisonConfig:
             for fraction in self.fractions:
                 for method in self.methods:
                     for conditioned in self.conditioned:
-                        for name in self.initialisations:
+                        for name in self.starts:
                             yield RunKey(name, seed, fraction, method, conditioned)
 
-    def configuration(self, initialisation: str) -> str:
-        """Hash of what determines the runs of an initialisation, apart from their keys.
+    def configuration(self, start: str) -> str:
+        """Hash of what determines the runs of an initialisation or a model, apart from their keys.
 
         The files of the data and the versions of libraries are not part of it.
         """
-        return self._hash(INITIALISATIONS[initialisation].identify(self.material))
+        if start in self.models:
+            return self._hash(identify_model(self.models[start]))
+        more = [INITIALISATIONS[start].identify(self.material)]
+        if start == 'distilled' and self.distillation.model is not None:
+            more.append(identify_model(self.models[self.distillation.model]))
+        return self._hash(*more)
 
     @property
     def task(self) -> str:

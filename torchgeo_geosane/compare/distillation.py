@@ -13,14 +13,19 @@ class DistillationOptions:
 
     Attributes:
         teacher: Arguments of the fit's model that make it the large one, e.g.
-            ``{backbone: timm-efficientnet-b4}``.
+            ``{backbone: timm-efficientnet-b4}``; it starts from the prompt of the comparison's
+            ``larger``.
+        model: One of the comparison's models, which teaches in the place of that.
         temperature: Divides the logits of both, above 0.
         share: Of the loss that comes from the teacher, 0 to 1; the labels have the rest.
+        start: The initialisation that the small model starts from.
     """
 
     teacher: Mapping[str, Any] = field(default_factory=dict)
+    model: str | None = None
     temperature: float = 2.0
     share: float = 0.5
+    start: str = 'scratch'
 
     def __post_init__(self) -> None:
         """Check the numbers.

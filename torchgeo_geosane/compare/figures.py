@@ -17,7 +17,7 @@ from torchgeo_geosane.compare.results import Comparison, Results, Setting
 # Okabe and Ito's colours that stand out on white and on black, for every kind of colour vision.
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')
 _DASHES = ('-', '--', ':', '-.')
-_INK = '#010203'  # Stands for the page's text colour; replaced in the SVG.
+INK = '#010203'  # Stands for the page's text colour; replaced in the SVG.
 _STYLE = {
     'svg.fonttype': 'none',
     'font.family': 'sans-serif',
@@ -35,7 +35,7 @@ _STYLE = {
             'xtick.color',
             'ytick.color',
         ),
-        _INK,
+        INK,
     ),
     'axes.facecolor': 'none',
     'figure.facecolor': 'none',
@@ -102,7 +102,7 @@ def draw_differences(comparisons: Sequence[Comparison]) -> Drawing:
             )
             mean = difference.mean
             draw_bar(axes, row - 0.1, mean.mean, mean.low, mean.high)
-        axes.axvline(0, color=_INK, lw=0.8)
+        axes.axvline(0, color=INK, lw=0.8)
         name_rows(axes, [comparison.first for comparison in comparisons])
         axes.set_xlabel(f'better than {reference} by')
 
@@ -227,15 +227,25 @@ def _average(runs: Sequence[Curve]) -> tuple[list[int], np.ndarray, np.ndarray]:
 
 
 def _to_svg(draw: Callable[[Axes], None], height: float, salt: str) -> str:
-    """Draw a figure; no other figure of the page has its ids, and it is the same every time."""
+    return to_svg(lambda figure: draw(figure.add_subplot()), (7.2, height), salt)
+
+
+def to_svg(draw: Callable[[Figure], None], size: tuple[float, float], salt: str) -> str:
+    """Draw a figure; no other figure of the page has its ids, and it is the same every time.
+
+    Args:
+        draw: Draws into the figure that it is given.
+        size: Width and height in inches; on the page the figure is as wide as the text.
+        salt: Other for each figure of a page.
+    """
     style: Any = {**_STYLE, 'svg.hashsalt': salt}
     with mpl.rc_context(style):
-        figure = Figure(figsize=(7.2, height), layout='constrained')
-        draw(figure.add_subplot())
+        figure = Figure(figsize=size, layout='constrained')
+        draw(figure)
         written = io.StringIO()
         figure.savefig(written, format='svg', metadata={'Date': None})
     svg = written.getvalue()
-    svg = svg[svg.index('<svg') :].replace(_INK, 'currentColor')
+    svg = svg[svg.index('<svg') :].replace(INK, 'currentColor')
     return re.sub(
         r' width="[^"]*pt" height="[^"]*pt"|<metadata>.*?</metadata>', '', svg, flags=re.S
     )

@@ -63,7 +63,8 @@ def _pruned(material: Material, seed: int) -> Start:
 
 
 def _distilled(material: Material, seed: int) -> Start:
-    return Start(taught=True)
+    start = INITIALISATIONS[material.distillation.start].make(material, seed)
+    return replace(start, taught=True)
 
 
 def _larger_state(material: Material, seed: int) -> State:
@@ -181,7 +182,8 @@ def _id_larger(material: Material) -> str:
 
 
 def _id_distilled(material: Material) -> str:
-    return f'{_id_larger(material)} {material.distillation}'
+    start = INITIALISATIONS[material.distillation.start].identify(material)
+    return f'{_id_larger(material)} {material.distillation} {start}'
 
 
 INITIALISATIONS = {

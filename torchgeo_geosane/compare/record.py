@@ -52,7 +52,11 @@ class RunRecord(RunKey):
         curve: Training loss: ``(step, loss)``.
         validation: The monitored metric: ``(step, value)``.
         parameters: How many the whole model has.
-        seconds: Wall-clock time of training and test.
+        trained: How many of them are trained.
+        seconds: Wall-clock time of the run: start, training and test.
+        training_seconds: Of the training alone, with its validations.
+        image_ms: Milliseconds that the trained model takes for an image of the test, in a batch as
+            the test has them: the fastest of five.
         configuration: Hash of all that determines the result, apart from the key.
         metric: What the comparison compares by, without ``test_``, e.g. ``mIoU``.
         mode: Whether more (``max``) or less (``min``) of it is better.
@@ -63,7 +67,10 @@ class RunRecord(RunKey):
     curve: Curve = ()
     validation: Curve = ()
     parameters: int = 0
+    trained: int = 0
     seconds: float = 0.0
+    training_seconds: float = 0.0
+    image_ms: float = 0.0
     configuration: str = ''
     metric: str = ''
     mode: Mode = 'max'

@@ -1,6 +1,6 @@
 """The report of a comparison: a page that opens without network, tables, and a verdict."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class _Section:
     title: str
     header: list[str]
     rows: list[table.Row]
+    costs: list[list[str]]
     drawings: list[Drawing]
 
 
@@ -56,6 +57,7 @@ def write_report(
     aims: Sequence[Aim] = AIMS,
     planned: Iterable[RunKey] = (),
     failures: Mapping[RunKey, str] | None = None,
+    models: Collection[str] = (),
     facts: Mapping[str, str] | None = None,
     title: str = 'Comparison of initialisations',
 ) -> Report:
@@ -70,6 +72,7 @@ def write_report(
         aims: What generated weights are asked to show; judged in the verdict.
         planned: All runs asked for; those that have not finished are listed.
         failures: Runs that failed, and why.
+        models: Which of the initialisations are other models than the fit's.
         facts: What to say about the comparison: task, data, budget.
         title: Of the page.
 
@@ -78,13 +81,13 @@ def write_report(
         CacheError: If the disk refuses.
     """
     results = Results.of(records, metric, mode, references, planned, failures)
-    verdict = write_verdict(results, aims)
+    verdict = write_verdict(results, aims, models)
     page = _render(results, records, verdict, facts or {}, title)
     report = Report(output / 'report.html', output / 'runs.csv', output / 'table.md', verdict)
     texts = {
         report.page: page,
         report.runs: table.runs_csv(records),
-        report.tables: f'{verdict}\n\n{table.markdown(results)}',
+        report.tables: f'{verdict}\n\n{table.markdown(results, records)}',
     }
     for path, text in texts.items():
         with replacing(path) as provisional:
@@ -106,6 +109,7 @@ def _render(
         verdict=verdict,
         facts=facts,
         metric=results.metric,
+        cost_header=table.COST_HEADER,
         fractions=draw_fractions(results),
         sections=[_section(results, records, setting) for setting in results.settings],
         lacking=results.lacking,
@@ -126,5 +130,6 @@ def _section(results: Results, records: Sequence[RunRecord], setting: Setting) -
         setting.title,
         table.header(results, setting),
         rows,
+        table.costs(records, setting),
         [drawing for drawing in drawings if drawing],
     )

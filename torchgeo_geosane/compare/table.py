@@ -5,6 +5,7 @@ import dataclasses
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import mean, median
 
 from torchgeo_geosane.compare.record import RunKey, RunRecord
 from torchgeo_geosane.compare.results import Comparison, Results, Setting
@@ -49,9 +50,40 @@ def references(results: Results, setting: Setting) -> list[str]:
     return list(dict.fromkeys(c.second for c in results.comparisons if c.setting == setting))
 
 
-def markdown(results: Results) -> str:
+COST_HEADER = [
+    'Initialisation or model',
+    'Parameters (million)',
+    'trained (million)',
+    'ms an image',
+    'Training (s)',
+]
+
+
+def costs(records: Sequence[RunRecord], setting: Setting) -> list[list[str]]:
+    """What each start takes in a setting, in the columns of ``COST_HEADER``.
+
+    Milliseconds are the median over the runs, seconds the mean. A number that no record has, because
+    an older version made it, is left out.
+    """
+    found: dict[str, list[RunRecord]] = {}
+    for record in records:
+        if Setting.of(record) == setting:
+            found.setdefault(record.initialisation, []).append(record)
+    return [
+        [
+            name,
+            _number(runs[0].parameters / 1e6, '.2f'),
+            _number(runs[0].trained / 1e6, '.2f'),
+            _number(median(run.image_ms for run in runs), '.3g'),
+            _number(mean(run.training_seconds for run in runs), '.3g'),
+        ]
+        for name, runs in found.items()
+    ]
+
+
+def markdown(results: Results, records: Sequence[RunRecord]) -> str:
     """All tables, as Markdown."""
-    return '\n'.join(_markdown(results, setting) for setting in results.settings)
+    return '\n'.join(_markdown(results, records, setting) for setting in results.settings)
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -62,7 +94,10 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def runs_csv(records: Sequence[RunRecord]) -> str:
     """One line a run: its key, its metrics, parameters and seconds."""
     keys = [field.name for field in dataclasses.fields(RunKey)]
-    others = ['parameters', 'seconds', 'configuration']
+    others = [
+        *('parameters', 'trained', 'seconds', 'training_seconds', 'image_ms'),
+        'configuration',
+    ]
     metrics = sorted({name for record in records for name in record.metrics})
     written = io.StringIO()
     writer = csv.writer(written, lineterminator='\n')
@@ -96,7 +131,11 @@ def _compared(comparison: Comparison | None) -> Iterator[Cell]:
     yield Cell(f'{comparison.p_adjusted:.2g}', style)
 
 
-def _markdown(results: Results, setting: Setting) -> str:
+def _number(value: float, form: str) -> str:
+    return f'{value:{form}}' if value else ''
+
+
+def _markdown(results: Results, records: Sequence[RunRecord], setting: Setting) -> str:
     columns = header(results, setting)
     marks = {'better': '**', 'worse': '*', '': ''}
     lines = [
@@ -107,7 +146,8 @@ def _markdown(results: Results, setting: Setting) -> str:
         for row in rows(results, setting)
     ]
     title = f'{setting.title[0].upper()}{setting.title[1:]}'
-    return f'{title}:\n\n{markdown_table(columns, lines)}\n'
+    cost = markdown_table(COST_HEADER, costs(records, setting))
+    return f'{title}:\n\n{markdown_table(columns, lines)}\n\nWhat it takes:\n\n{cost}\n'
 
 
 def _line(cells: Sequence[str]) -> str:

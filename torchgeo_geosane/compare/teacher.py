@@ -1,6 +1,5 @@
-"""The teacher of a distillation: the larger model, trained on the same task, data and budget."""
+"""The teacher of a distillation: a larger model, trained on the same task, data and budget."""
 
-import copy
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +13,15 @@ from torchgeo_geosane.callbacks.tasks import original
 from torchgeo_geosane.compare.build import build
 from torchgeo_geosane.compare.config import ComparisonConfig
 from torchgeo_geosane.compare.record import RunKey
-from torchgeo_geosane.errors import ComparisonError
 from torchgeo_geosane.generate import take_prompt
 
 
 def train_teacher(comparison: ComparisonConfig, key: RunKey) -> nn.Module:
-    """Finetune the larger model from its prompt, as a run of the same key would.
+    """Train the teacher as a run of the same key would.
 
     Args:
-        comparison: Its ``larger`` and ``distillation.teacher`` say what the teacher is.
+        comparison: Its ``distillation`` says what the teacher is: one of the models, as it is
+            written, or the larger model of the family, which starts from its prompt.
         key: Seed and share of the training data.
 
     Returns:
@@ -30,14 +29,10 @@ def train_teacher(comparison: ComparisonConfig, key: RunKey) -> nn.Module:
 
     Raises:
         GeoSANEError: If the prompt cannot be had, or does not fit the teacher.
-        ComparisonError: If no larger model is named, or the fit is malformed.
+        ComparisonError: If the fit is malformed.
     """
-    material = comparison.material
-    if material.larger is None:
-        raise ComparisonError('a teacher needs a larger model of the family: larger: …')
-    spec = replace(material.larger, sensor=material.spec.sensor)
-    fit = copy.deepcopy(comparison.fit)
-    fit['model'].setdefault('init_args', {}).update(material.distillation.teacher)
+    options, larger = comparison.distillation, comparison.material.larger
+    changes = comparison.models[options.model] if options.model is not None else options.teacher
     with tempfile.TemporaryDirectory(prefix='geosane-teacher-') as folder:
         best = ModelCheckpoint(
             folder,
@@ -45,8 +40,10 @@ def train_teacher(comparison: ComparisonConfig, key: RunKey) -> nn.Module:
             mode=comparison.mode,
             save_weights_only=True,
         )
-        built = build(fit, key, Path(folder), [best])
-        Backbone.of(built.model, spec).load(take_prompt(spec))
+        built = build(comparison.fit, key, Path(folder), [best], changes)
+        if options.model is None and larger is not None:
+            spec = replace(larger, sensor=comparison.material.spec.sensor)
+            Backbone.of(built.model, spec).load(take_prompt(spec))
         built.trainer.fit(built.model, datamodule=built.datamodule)
         if best.best_model_path:
             state = torch.load(best.best_model_path, map_location='cpu', weights_only=True)

@@ -1,6 +1,6 @@
 """The verdict: one paragraph written from the numbers, and from nothing else."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from torchgeo_geosane.compare.results import Comparison, Results, Setting
@@ -25,15 +25,18 @@ AIMS = (Aim('prompt'), Aim('scratch', 0.05), Aim('pruned'), Aim('distilled'))
 _GENERATED = 'generated'
 
 
-def write_verdict(results: Results, aims: Sequence[Aim] = AIMS) -> str:
+def write_verdict(
+    results: Results, aims: Sequence[Aim] = AIMS, models: Collection[str] = ()
+) -> str:
     """Say what the results show about generated weights, in one paragraph of plain text.
 
     Args:
         results: Of the comparison.
         aims: What generated weights are asked to show, as far as the runs asked for can show it.
             Judged in the first setting.
+        models: Which of the initialisations are other models: what they are better than is said.
     """
-    return ' '.join(_sentences(results, aims))
+    return ' '.join(_sentences(results, aims, models))
 
 
 def format_estimate(mean: float, low: float, high: float, sign: bool = False) -> str:
@@ -49,18 +52,26 @@ def format_difference(comparison: Comparison) -> str:
     return format_estimate(mean.mean, mean.low, mean.high, sign=True)
 
 
-def _sentences(results: Results, aims: Sequence[Aim]) -> Iterator[str]:
+def _sentences(results: Results, aims: Sequence[Aim], models: Collection[str]) -> Iterator[str]:
     main = results.settings[0]
     aims = [aim for aim in aims if aim.against in results.initialisations]
     yield _ranking(results, main)
-    generated = [name for name in results.initialisations if name.startswith(_GENERATED)]
-    if not generated:
+    own = [name for name in results.initialisations if name not in models]
+    generated = [name for name in own if name.startswith(_GENERATED)]
+    if not generated and not models:
         yield 'No run started from generated weights, so nothing is said about them.'
-    if not aims:
+    if generated and not aims:
         yield 'Nothing was run that generated weights could be compared with.'
     for name in generated:
         for aim in aims:
             yield _judge(results, main, name, aim)
+    for comparison in results.comparisons:
+        if (
+            comparison.setting == main
+            and comparison.difference.by_seed
+            and comparison.first in models
+        ):
+            yield f'{_relate(comparison)}{_few(comparison)}.'
     for name in generated:
         yield from _elsewhere(results, name, aims)
     if results.lacking:
@@ -93,18 +104,25 @@ def _judge(results: Results, setting: Setting, name: str, aim: Aim) -> str:
     comparison = results.find(setting, name, aim.against)
     if comparison is None or not comparison.difference.by_seed:
         return f'{name} was not compared with {aim.against}.'
+    return f'{_relate(comparison)}: {_verdict_on(comparison, aim)}{_few(comparison)}.'
+
+
+def _relate(comparison: Comparison) -> str:
+    """Which of two is better, and the numbers that say so."""
     difference = comparison.difference
     count = len(difference.by_seed)
-    if comparison.outcome == 'cannot be told apart':
-        relation = f'cannot be told apart from {aim.against}'
-    else:
-        relation = f'is {comparison.outcome} than {aim.against}'
-    facts = (
-        f'mean difference {format_difference(comparison)}, wins {100 * difference.wins:.0f} % of '
-        f'{count} {"pair" if count == 1 else "pairs"}, adjusted p {comparison.p_adjusted:.2g}'
+    told_apart = comparison.outcome != 'cannot be told apart'
+    relation = f'is {comparison.outcome} than' if told_apart else 'cannot be told apart from'
+    return (
+        f'{comparison.first} {relation} {comparison.second} (mean difference '
+        f'{format_difference(comparison)}, wins {100 * difference.wins:.0f} % of '
+        f'{count} {"pair" if count == 1 else "pairs"}, adjusted p {comparison.p_adjusted:.2g})'
     )
-    few = '' if comparison.decidable else '; so few pairs cannot tell any difference from chance'
-    return f'{name} {relation} ({facts}): {_verdict_on(comparison, aim)}{few}.'
+
+
+def _few(comparison: Comparison) -> str:
+    few = '; so few pairs cannot tell any difference from chance'
+    return '' if comparison.decidable else few
 
 
 def _verdict_on(comparison: Comparison, aim: Aim) -> str:

@@ -17,7 +17,7 @@ from torchgeo_geosane.datamodules import ImageryDataModule
 from torchgeo_geosane.errors import DataError, GeoSANEError
 from torchgeo_geosane.foundry.pickles import read_pickle
 from torchgeo_geosane.foundry.stored import StoredTensor
-from torchgeo_geosane.tasks.origin import spec_of
+from torchgeo_geosane.tasks.origin import spec_of, timm_names
 from torchgeo_geosane.tasks.versions import BaseTask
 
 _PLAIN = (str, int, float, bool, list, dict, NoneType)
@@ -231,6 +231,8 @@ def _origin(task: LightningModule, named: Any) -> str:
         spec = spec_of(task)
     except GeoSANEError:  # A file that is no longer there.
         spec = None
+    if spec is None and named is True:
+        return next(iter(timm_names(task).values()), '')
     return str(named) if spec is None else spec.url
 
 

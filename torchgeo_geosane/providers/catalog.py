@@ -31,6 +31,9 @@ ARCHITECTURES = {
 TIMM_PREFIX = f'{SCHEME}_'
 DEFAULT_SENSOR = 'rgb'
 
+# What stands in the place of the architecture where a name is that of an ensemble.
+ENSEMBLE = 'ensemble'
+
 # What the names of weights by the official foundry end with: where it was published.
 _OFFICIAL_SUFFIX = '_CVPR2026'
 
@@ -111,4 +114,9 @@ def timm_name(spec: Spec) -> str:
 
 def _parse_timm_name(name: str) -> Spec:
     architecture, _, tag = name.removeprefix(TIMM_PREFIX).partition('.')
+    if architecture == ENSEMBLE:
+        raise SpecError(
+            f'{name!r} names the weights of several encoders, and those of one are wanted here: '
+            'name one of them; an ensemble goes where a task or timm takes the name of a model'
+        )
     return Spec.parse(f'{SCHEME}://{architecture}?sensor={tag or DEFAULT_SENSOR}')

@@ -16,18 +16,18 @@ from torch import nn
 
 from torchgeo_geosane.errors import ArchitectureError, SensorError, SpecError, did_you_mean
 from torchgeo_geosane.models.ensemble import FeatureEnsemble, Join, Member, PooledEnsemble
-from torchgeo_geosane.providers.catalog import TIMM_PREFIX, find_spec, timm_name
+from torchgeo_geosane.providers.catalog import ENSEMBLE, TIMM_PREFIX, find_spec, timm_name
 from torchgeo_geosane.providers.timm import create
 from torchgeo_geosane.sensors import Band
 from torchgeo_geosane.spec import Spec
 
-NAME = f'{TIMM_PREFIX}ensemble'
+NAME = f'{TIMM_PREFIX}{ENSEMBLE}'
 _OPTIONS = ('join', 'reduce', 'trainable', 'global_pool')
 # Of the keywords of timm's models, what a member may be given.
 _OF_MEMBERS = ('img_size',)
 
 # timm appends the names that it registers.
-__all__ = ['EnsembleSpec', 'build_ensemble', 'register']
+__all__ = ['EnsembleSpec', 'build_ensemble', 'is_ensemble', 'register', 'specs_of']
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class EnsembleSpec:
                 f'{name!r} names {len(parts)} member{"s" * (len(parts) != 1)}: write two or more, as '
                 f'{NAME}.resnet18.sentinel2_all+tf_efficientnet_b4.sentinel2_all'
             )
-        nested = [part for part in parts if part.startswith('ensemble.')]
+        nested = [part for part in parts if part.startswith(f'{ENSEMBLE}.')]
         if nested:
             raise SpecError(f'{nested[0]!r} is an ensemble itself: name its members in its place')
         specs = tuple(find_spec(f'{TIMM_PREFIX}{part}') for part in parts)
@@ -78,6 +78,22 @@ class EnsembleSpec:
             SensorError: If one is not among them.
         """
         return channels_of(spec.target.bands, self.bands)
+
+
+def is_ensemble(name: str) -> bool:
+    """Whether a name is meant for an ensemble, with or without smp's ``tu-``."""
+    return name.removeprefix('tu-').partition('.')[0] == NAME
+
+
+def specs_of(name: str) -> tuple[Spec, ...]:
+    """What a name stands for: its spec, those of an ensemble's members, none of an empty name.
+
+    Raises:
+        SpecError: If it stands for nothing.
+    """
+    if is_ensemble(name):
+        return EnsembleSpec.parse(name).members
+    return (find_spec(name),) if name else ()
 
 
 def channels_of(wanted: Sequence[Band], given: Sequence[Band]) -> tuple[int, ...]:
