@@ -12,12 +12,14 @@ from pathlib import Path
 
 from torchgeo_geosane import datamodules as modules
 from torchgeo_geosane import datasets as imagery
+from torchgeo_geosane.compare.geobench2 import benchmark_sets
 from torchgeo_geosane.compare.record import RunRecord
 from torchgeo_geosane.compare.results import Results
 from torchgeo_geosane.compare.verdict import format_difference, format_estimate
 from torchgeo_geosane.datamodules.chips import ChipDataModule
 from torchgeo_geosane.datamodules.images import ImageDataModule
 from torchgeo_geosane.datasets.chips import DB, LINEAR, ChipDataset
+from torchgeo_geosane.datasets.geobench2_sets import GEOBENCH2
 from torchgeo_geosane.foundry.sampling import SAMPLERS
 from torchgeo_geosane.prompts import Prompt, list_prompts, resolve_prompt
 from torchgeo_geosane.providers.catalog import ARCHITECTURES, Entry, catalogue
@@ -231,9 +233,31 @@ def datamodules() -> str:
     )
 
 
+def geobench2() -> str:
+    """The sets of GEO-Bench-2 that have a data module: labels, metric and bands."""
+    kinds = {'classes': 'a class', 'labels': 'several labels', 'mask': 'a mask'}
+    return _table(
+        ['set', 'an image has', 'scored by', '`look`', 'bands: `sensor` for weights'],
+        [
+            [
+                f'`{name}`',
+                kinds[images.kind],
+                benchmark_sets()[name].metric,
+                f'`{title}`',
+                f'`{SENSORS[look.sensor].select(look.bands.values()).name}`',
+            ]
+            for name, images in GEOBENCH2.items()
+            for title, look in images.looks.items()
+        ],
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     table.__name__: table
-    for table in (names, weights, sensors, bands, prompts, samplers, datasets, datamodules)
+    for table in (
+        *(names, weights, sensors, bands, prompts, samplers),
+        *(datasets, datamodules, geobench2),
+    )
 }
 
 

@@ -8,6 +8,7 @@ from torchgeo_geosane.datamodules.eurosat import GeoSANEEuroSATDataModule
 from torchgeo_geosane.datamodules.fmow import FMoWDataModule
 from torchgeo_geosane.datamodules.fmow_sentinel import FMoWSentinelDataModule
 from torchgeo_geosane.datamodules.geo_photos import GeoPhotosDataModule
+from torchgeo_geosane.datamodules.geobench2 import GeoBench2DataModule
 from torchgeo_geosane.datamodules.imagery import ImageryDataModule
 from torchgeo_geosane.datamodules.resisc45 import GeoSANERESISC45DataModule
 from torchgeo_geosane.datamodules.sen1floods11 import Sen1Floods11DataModule
@@ -19,6 +20,7 @@ __all__ = [
     'DFC2020DataModule',
     'FMoWDataModule',
     'FMoWSentinelDataModule',
+    'GeoBench2DataModule',
     'GeoPhotosDataModule',
     'GeoSANEBigEarthNetDataModule',
     'GeoSANEDIORDataModule',

@@ -5,6 +5,7 @@ from torchgeo_geosane.datasets.dfc2020 import DFC2020
 from torchgeo_geosane.datasets.fmow import FMoW
 from torchgeo_geosane.datasets.fmow_sentinel import FMoWSentinel
 from torchgeo_geosane.datasets.geo_photos import GeoPhotos
+from torchgeo_geosane.datasets.geobench2 import GeoBench2
 from torchgeo_geosane.datasets.imagery import Imagery
 from torchgeo_geosane.datasets.legend import IGNORE_INDEX
 from torchgeo_geosane.datasets.sen1floods11 import Sen1Floods11
@@ -16,6 +17,7 @@ __all__ = [
     'CaliforniaWildfires',
     'FMoW',
     'FMoWSentinel',
+    'GeoBench2',
     'GeoPhotos',
     'Imagery',
     'SEN12Flood',
