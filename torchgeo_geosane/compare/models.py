@@ -40,15 +40,16 @@ def pretrained_part(task: LightningModule) -> tuple[nn.Module, set[str]]:
     Returns:
         A module, and the names of the parameters in it.
     """
-    model: Any = original(task.model)  # type: ignore[arg-type]
+    model = original(task.model)  # type: ignore[arg-type]
     encoder = getattr(model, 'encoder', None)
-    module = original(encoder) if isinstance(encoder, nn.Module) else model
+    module: nn.Module = original(encoder) if isinstance(encoder, nn.Module) else model
     names = {name for name, _ in module.named_parameters()}
     for prefix, each in module.named_modules():
         if isinstance(each, FeatureEnsemble | PooledEnsemble):
             inside = f'{prefix}.members.'.lstrip('.')
             return module, {name for name in names if name.startswith(inside)}
-    if module is model and hasattr(model, 'get_classifier'):
-        head = {id(parameter) for parameter in model.get_classifier().parameters()}
+    classifier: Any = getattr(model, 'get_classifier', None)
+    if module is model and classifier is not None:
+        head = {id(parameter) for parameter in classifier().parameters()}
         names = {name for name, each in module.named_parameters() if id(each) not in head}
     return module, names
