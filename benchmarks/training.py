@@ -60,6 +60,7 @@ def noise(config: FoundryConfig, windows: int, device: str) -> TokenBatch:
     order = torch.arange(config.window, device=device).expand(shape)
     return {
         'tokens': torch.randn(*shape, config.token_size, device=device),
+        'size': torch.ones(*shape, device=device),
         'mask': torch.ones(*shape, config.token_size, dtype=torch.bool, device=device),
         'positions': torch.stack([order, order // 40, order % 40], dim=-1),
         'kinds': torch.ones(shape, dtype=torch.int64, device=device),

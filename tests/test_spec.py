@@ -15,6 +15,7 @@ from torchgeo_geosane.foundry.sampling import (
     JointKDE,
     Linear,
     MeanKDE,
+    Prior,
     Reconstruct,
     Spherical,
 )
@@ -36,12 +37,13 @@ def specs(draw: st.DrawFn) -> Spec:
             st.builds(KDE, numbers),
             st.builds(JointKDE, numbers),
             st.builds(MeanKDE, numbers),
+            st.builds(Prior, numbers),
             st.builds(Linear, fractions),
             st.builds(Spherical, fractions),
             st.just(Reconstruct()),
         )
     )
-    count = {'linear': 2, 'spherical': 2, 'reconstruct': 1}.get(
+    count = {'linear': 2, 'spherical': 2, 'prior': 1, 'reconstruct': 1}.get(
         sampler.name, draw(st.integers(1, 3))
     )
     return Spec(
@@ -103,7 +105,17 @@ def test_around_several_prompts_the_default_is_their_average() -> None:
     assert Spec.parse(f'{URL}&prompt=a&prompt=b').sampler == MeanKDE()
 
 
-@pytest.mark.parametrize(('sampler', 'count'), [('reconstruct', 1), ('linear', 2), ('kde', 4)])
+def test_what_is_drawn_without_a_prompt_has_the_foundrys_reference() -> None:
+    spec = Spec.parse(f'{PACKAGED}&sampler=prior&spread=0.25')
+    assert (spec.sampler, spec.prompts) == (Prior(0.25), ('reference',))
+    assert spec.averages  # The statistics of norms are the reference's.
+    assert Spec.parse(f'{PACKAGED}&sampler=prior&prompt=ukis:6b_l2a').prompts == ('ukis:6b_l2a',)
+    assert 'sampler=prior&spread=0.25' in spec.url
+
+
+@pytest.mark.parametrize(
+    ('sampler', 'count'), [('reconstruct', 1), ('linear', 2), ('kde', 4), ('dirichlet', 4)]
+)
 def test_default_prompts_are_as_many_as_the_sampler_takes(sampler: str, count: int) -> None:
     spec = Spec.parse(f'{PACKAGED}&sampler={sampler}')
     assert spec.prompts == Spec.parse(PACKAGED).prompts[:count]
@@ -149,7 +161,7 @@ def test_the_key_tells_specs_and_what_they_stand_for_apart() -> None:
         ('geosane://resnet50?sensor=rgb&&', 'malformed parameters'),
         ('geosane://resnet50?sensor=', "'sensor' has no value"),
         ('geosane://resnet50?sensor=rgb&sensor=rgb', "'sensor' is given twice"),
-        ('geosane://resnet50?sensor=rgb&sead=1', "unknown parameter 'sead'.*did you mean 'seed'"),
+        ('geosane://resnet50?sensor=rgb&sead=1', "unknown parameter 'sead'.*did you mean .*'seed'"),
         (f'{URL}&seed=-1', "seed must be an integer from 0 to .*, not '-1'"),
         (f'{URL}&seed=1.0', "not '1.0'"),
         (f'{URL}&seed=one', "not 'one'"),
@@ -173,6 +185,11 @@ def test_the_key_tells_specs_and_what_they_stand_for_apart() -> None:
             f'{URL}&sampler=reconstruct&prompt=a&prompt=b',
             "'reconstruct' takes 1 prompt, .* 2: a, b",
         ),
+        (f'{PACKAGED}&sampler=dirichlet&concentration=0', 'from 0.01 to 1000, not 0'),
+        (f'{URL}&sampler=dirichlet', "'dirichlet' mixes several prompts, and only one is named"),
+        (f'{URL}&sampler=prior&prompt=a&prompt=b', "'prior' takes 1 prompt, it was given 2"),
+        (f'{URL}&sampler=prior&spread=-1', 'spread must be a number from 0 to 100'),
+        (f'{URL}&spread=1', "sampler 'kde' takes no spread"),
         (f'{URL}&precision=float23', "unknown precision 'float23': did you mean 'float32'"),
     ],
 )

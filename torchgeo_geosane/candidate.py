@@ -11,6 +11,7 @@ from torchgeo_geosane.architectures import Architecture, TensorSpec
 from torchgeo_geosane.errors import FoundryError, PromptError
 from torchgeo_geosane.foundry.foundry import Foundry
 from torchgeo_geosane.foundry.layout import Layout
+from torchgeo_geosane.foundry.places import PlaceCode
 from torchgeo_geosane.foundry.source import TensorSource, all_finite
 from torchgeo_geosane.foundry.tokens import TokenWriter
 from torchgeo_geosane.prompts import Prompt
@@ -52,6 +53,7 @@ class Candidate:
         alignments: Sequence[AlignmentRecord | None],
         wanted: Architecture,
         layout: Layout,
+        places: PlaceCode | None = None,
     ) -> None:
         self.spec = replace(spec, seed=seed)
         self.shares = spec.sampler.shares(len(prompts), seed)
@@ -72,7 +74,7 @@ class Candidate:
             )
             for name, tensor in wanted.shapes.items()
         }
-        self.writer = TokenWriter(self.tensors, layout)
+        self.writer = TokenWriter(self.tensors, layout, places)
 
     def finish(self, foundry: Foundry) -> Generated:
         """Add what is not generated, fit the stem to the sensor, verify."""

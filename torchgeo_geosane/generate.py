@@ -23,10 +23,12 @@ from torchgeo_geosane.foundry.distributed import run_together
 from torchgeo_geosane.foundry.engine import Engine, Progress
 from torchgeo_geosane.foundry.foundry import Foundry, fingerprint
 from torchgeo_geosane.foundry.layout import Layout
+from torchgeo_geosane.foundry.sampling import Prior, Sampler
 from torchgeo_geosane.foundry.source import OverlaidSource, TensorSource
 from torchgeo_geosane.foundry.surroundings import isolated
 from torchgeo_geosane.foundry.tokens import TokenReader
-from torchgeo_geosane.prompts import Prompt, resolve_prompt
+from torchgeo_geosane.prompts import REFERENCE, Prompt, resolve_prompt
+from torchgeo_geosane.provenance import AlignmentRecord
 from torchgeo_geosane.spec import Spec
 from torchgeo_geosane.stem import adapt_stem, same_bands
 
@@ -100,9 +102,6 @@ def create(
     prompts = _resolve(spec)
     wanted = get_architecture(spec.architecture, spec.target.in_chans)
     sources = _open(prompts, wanted.stems)
-    sources, alignments = (
-        align_prompts(prompts, sources) if spec.align else (sources, [None] * len(prompts))
-    )
     foundry = Foundry.load(spec.foundry, _device(device))
     layout = Layout.plan(
         {
@@ -113,11 +112,17 @@ def create(
         foundry.config.token_size,
         foundry.config.tokenisation,
     )
+    sampler = foundry.bind(spec.sampler, spec.architecture, layout)
+    places = foundry.places(layout)
+    sources, alignments = _align(spec, prompts, sources)
     candidates = [
-        Candidate(spec, seed, prompts, sources, alignments, wanted, layout) for seed in seeds
+        Candidate(spec, seed, prompts, sources, alignments, wanted, layout, places)
+        for seed in seeds
     ]
+    scale = foundry.config.row_scale
+    readers = [TokenReader(source, layout, scale, places) for source in sources]
     with _progress_bar(spec, 2 * len(layout) if progress else 0) as advance:
-        _fill(foundry, spec, sources, layout, candidates, advance, together)
+        _fill(foundry, spec, sampler, readers, candidates, advance, together)
     return [candidate.finish(foundry) for candidate in candidates]
 
 
@@ -161,25 +166,23 @@ def take_prompt(spec: Spec) -> dict[str, Tensor]:
 def _fill(
     foundry: Foundry,
     spec: Spec,
-    sources: list[TensorSource],
-    layout: Layout,
+    sampler: Sampler,
+    readers: list[TokenReader],
     candidates: list[Candidate],
     advance: Progress,
     together: bool,
 ) -> None:
     """Encode, sample and decode; write every candidate's tokens in place."""
-    scale = foundry.config.row_scale
-    readers = [TokenReader(source, layout, scale) for source in sources]
     engine = Engine(foundry.model, getattr(torch, spec.precision))
     seeds = [candidate.spec.seed for candidate in candidates]
     try:
         run = partial(run_together, engine) if together else engine.run
-        for decoded in run(readers, spec.sampler, seeds, advance):
+        for decoded in run(readers, sampler, seeds, advance):
             for candidate, tokens in zip(candidates, decoded.tokens, strict=True):
                 candidate.writer.write(decoded.start, tokens)
-        if scale != 'none':
+        if foundry.config.row_scale != 'none':
             for candidate in candidates:
-                for segment in layout.segments:
+                for segment in readers[0].layout.segments:
                     candidate.writer.scale_rows(segment, readers, candidate.shares)
     except TokenError as error:
         raise PromptError(f'prompt {", ".join(spec.prompts)}: {error}') from error
@@ -187,7 +190,8 @@ def _fill(
 
 def _resolve(spec: Spec) -> list[Prompt]:
     return [
-        resolve_prompt(name, spec.architecture, spec.target, spec.seed) for name in spec.prompts
+        resolve_prompt(name, spec.architecture, spec.target, spec.seed, spec.foundry)
+        for name in spec.prompts
     ]
 
 
@@ -210,6 +214,19 @@ def _open(prompts: list[Prompt], stems: tuple[str, ...]) -> list[TensorSource]:
                 'prompts can only be mixed if they have the same tensors'
             )
     return sources
+
+
+def _align(
+    spec: Spec, prompts: list[Prompt], sources: list[TensorSource]
+) -> tuple[list[TensorSource], list[AlignmentRecord | None]]:
+    """The prompts in one order: the first one's, or that of what is drawn without a prompt."""
+    if spec.align:
+        return align_prompts(prompts, sources)
+    if not isinstance(spec.sampler, Prior) or spec.prompts == (REFERENCE,):
+        return sources, [None] * len(prompts)
+    reference = resolve_prompt(REFERENCE, spec.architecture, spec.target, spec.seed, spec.foundry)
+    aligned, records = align_prompts([reference, *prompts], [reference.open(), *sources])
+    return aligned[1:], records[1:]
 
 
 def _is_token(name: str, wanted: Architecture, sources: list[TensorSource]) -> bool:

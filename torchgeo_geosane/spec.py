@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from torchgeo_geosane.architectures import check_architecture
 from torchgeo_geosane.errors import SpecError, did_you_mean
-from torchgeo_geosane.foundry.sampling import KDE, SAMPLERS, MeanKDE, Sampler
-from torchgeo_geosane.prompts import default_prompts
+from torchgeo_geosane.foundry.sampling import KDE, SAMPLERS, MeanKDE, Prior, Sampler
+from torchgeo_geosane.prompts import REFERENCE, default_prompts
 from torchgeo_geosane.sensors import Sensor, get_sensor
 
 SCHEME = 'geosane'
@@ -31,16 +31,20 @@ _SAMPLER_FIELDS = {
     for name, sampler in SAMPLERS.items()
 }
 # How many prompts a sampler takes; the others take any number.
-_PROMPTS = {'linear': 2, 'spherical': 2, 'reconstruct': 1}
-# Latents are of the order of one: with more noise nothing is left of the prompt.
-_MOST = {'bandwidth': 100.0, 'fraction': 1.0}
+_PROMPTS = {'linear': 2, 'spherical': 2, 'prior': 1, 'reconstruct': 1}
+# Least and most. Latents are of the order of one: with more noise nothing is left of the prompt.
+_RANGES = {
+    'bandwidth': (0.0, 100.0),
+    'fraction': (0.0, 1.0),
+    'concentration': (0.01, 1000.0),
+    'spread': (0.0, 100.0),
+}
 _PARAMETERS = (
     'sensor',
     'prompt',
     'foundry',
     'sampler',
-    'bandwidth',
-    'fraction',
+    *_RANGES,
     'align',
     'precision',
     'seed',
@@ -56,7 +60,8 @@ class Spec:
         sensor: Name of the sensor whose bands the stem takes, or some of them in an order of your
             own: ``'sentinel2_all[B4,B3,B2]'``.
         prompts: Names of the prompts; several only for samplers that mix. By default those for the
-            architecture and the sensor, as many as the sampler takes.
+            architecture and the sensor, as many as the sampler takes; for ``Prior``, the reference
+            in the foundry's file.
         foundry: ``embedded``, a Hub repository, or a path.
         sampler: How latents are drawn; by default ``KDE``, around several prompts ``MeanKDE``.
         precision: Of the foundry's matrix products.
@@ -83,9 +88,7 @@ class Spec:
         # One spelling: 'sentinel2_all[b08]' is 'sentinel2_all[B8]'.
         object.__setattr__(self, 'sensor', get_sensor(self.sensor).name)
         if not self.prompts:
-            prompts = default_prompts(self.architecture, self.sensor)
-            most = _PROMPTS.get(self.sampler.name) if self.sampler else None
-            object.__setattr__(self, 'prompts', prompts[:most])
+            object.__setattr__(self, 'prompts', self._default_prompts())
         if self.sampler is None:
             object.__setattr__(self, 'sampler', MeanKDE() if len(self.prompts) > 1 else KDE())
         if self.precision not in get_args(Precision):
@@ -108,6 +111,12 @@ class Spec:
                 f'{self.prompts[0]}. Name more, or leave align out'
             )
 
+    def _default_prompts(self) -> tuple[str, ...]:
+        if isinstance(self.sampler, Prior):
+            return (REFERENCE,)
+        most = _PROMPTS.get(self.sampler.name) if self.sampler else None
+        return default_prompts(self.architecture, self.sensor)[:most]
+
     def _check_sampler(self) -> None:
         name = self.sampler.name
         wanted = _PROMPTS.get(name, len(self.prompts))
@@ -116,10 +125,17 @@ class Spec:
                 f'the sampler {name!r} takes {wanted} prompt{"s" * (wanted > 1)}, '
                 f'it was given {len(self.prompts)}: {", ".join(self.prompts)}'
             )
+        if name == 'dirichlet' and len(self.prompts) < 2:
+            raise SpecError(
+                f'the sampler {name!r} mixes several prompts, and only one is named: '
+                f'{self.prompts[0]}. Name more, or take another sampler'
+            )
         for field in _SAMPLER_FIELDS[name]:
-            value, most = getattr(self.sampler, field), _MOST[field]
-            if not isinstance(value, int | float) or not 0 <= value <= most:
-                raise SpecError(f'{field} must be a number from 0 to {most:g}, not {value!r}')
+            value, (least, most) = getattr(self.sampler, field), _RANGES[field]
+            if not isinstance(value, int | float) or not least <= value <= most:
+                raise SpecError(
+                    f'{field} must be a number from {least:g} to {most:g}, not {value!r}'
+                )
 
     @classmethod
     def parse(cls, url: str) -> 'Spec':
@@ -191,8 +207,9 @@ class Spec:
 
     @property
     def averages(self) -> bool:
-        """Whether several prompts have a share in the result: the statistics of norms then fit none."""
-        return sum(share > 0 for share in self.sampler.shares(len(self.prompts), self.seed)) > 1
+        """Whether the result is no prompt's own: the statistics of norms then fit none."""
+        shares = self.sampler.shares(len(self.prompts), self.seed)
+        return isinstance(self.sampler, Prior) or sum(share > 0 for share in shares) > 1
 
     @property
     def target(self) -> Sensor:
@@ -237,7 +254,7 @@ def _parse_sampler(name: str, values: dict[str, list[str]]) -> Sampler:
     if name not in SAMPLERS:
         raise SpecError(f'unknown sampler {name!r}' + did_you_mean(name, SAMPLERS))
     numbers = {}
-    for parameter in ('bandwidth', 'fraction'):
+    for parameter in _RANGES:
         if parameter not in values:
             continue
         if parameter not in _SAMPLER_FIELDS[name]:

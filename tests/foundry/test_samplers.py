@@ -6,13 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from torchgeo_geosane.foundry.density import LatentDensity
 from torchgeo_geosane.foundry.errors import FoundryError
 from torchgeo_geosane.foundry.sampling import (
     KDE,
     SAMPLERS,
+    Dirichlet,
     JointKDE,
     Linear,
     MeanKDE,
+    Prior,
     Reconstruct,
     Sampler,
     Spherical,
@@ -143,4 +146,69 @@ def test_reconstruction_draws_nothing() -> None:
 
 
 def test_names() -> None:
-    assert list(SAMPLERS) == ['kde', 'kde_joint', 'kde_mean', 'linear', 'spherical', 'reconstruct']
+    assert list(SAMPLERS) == [
+        *('kde', 'kde_joint', 'kde_mean', 'linear', 'spherical'),
+        *('dirichlet', 'prior', 'reconstruct'),
+    ]
+
+
+@given(st.integers(2, 6), st.integers(0, 2**63 - 1), st.floats(0.01, 1000))
+@settings(max_examples=30, deadline=None)
+def test_dirichlet_is_one_convex_mix_for_the_whole_model(
+    prompts: int, seed: int, concentration: float
+) -> None:
+    given_latents, sampler = latents(prompts, 300), Dirichlet(concentration)
+    shares = sampler.shares(prompts, seed)
+    assert sum(shares) == pytest.approx(1)
+    assert min(shares) >= 0
+    drawn = sampler.sample(given_latents, 0, seed)
+    expected = torch.tensordot(torch.tensor(shares), given_latents, 1)
+    torch.testing.assert_close(drawn, expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(sampler.sample(given_latents[:, 77:], 77, seed), drawn[77:])
+
+
+def test_concentration_says_how_even_the_shares_are() -> None:
+    uneven, even = (
+        sum(max(Dirichlet(each).shares(4, seed)) for seed in range(50)) / 50 for each in (0.05, 100)
+    )
+    assert uneven > 0.8
+    assert even < 0.35
+
+
+@given(st.sets(st.integers(1, 89), max_size=4), st.integers(0, 2**63 - 1))
+@settings(max_examples=25, deadline=None)
+def test_prior_draws_from_the_density_whatever_the_prompt(cuts: set[int], seed: int) -> None:
+    density = LatentDensity.fit(latents(30, 90), rank=5)
+    sampler = Prior(0.5).of(density)
+    before = torch.get_rng_state()
+    whole = sampler.sample(torch.zeros(1, 90, 4), 0, seed)
+    assert torch.equal(torch.get_rng_state(), before)
+    edges = sorted(cuts | {0, 90})
+    parts = [
+        sampler.sample(torch.ones(1, stop - start, 4), start, seed)
+        for start, stop in pairwise(edges)
+    ]
+    assert torch.equal(torch.cat(parts), whole)
+    assert torch.equal(Prior(0.0).of(density).sample(torch.zeros(1, 90, 4), 0, seed), density.mean)
+    # What is added lies in the density's directions, one number each.
+    directions = density.factors.flatten(1)
+    numbers = torch.linalg.lstsq(directions.T, (whole - density.mean).flatten()[:, None]).solution
+    torch.testing.assert_close((numbers.T @ directions).view(90, 4), whole - density.mean)
+
+
+def test_a_density_has_the_spread_of_what_it_was_fitted_to() -> None:
+    generator = torch.Generator().manual_seed(3)
+    directions = torch.randn(2, 20, 4, generator=generator)
+    models = torch.einsum('mk,knd->mnd', torch.randn(500, 2, generator=generator), directions) + 1
+    density = LatentDensity.fit(models, rank=8)
+    drawn = torch.stack(
+        [Prior(1.0).of(density).sample(torch.zeros(1, 20, 4), 0, seed) for seed in range(500)]
+    )
+    torch.testing.assert_close(drawn.mean(0), models.mean(0), atol=0.3, rtol=0)
+    assert drawn.std(0).mean().item() == pytest.approx(models.std(0).mean().item(), rel=0.1)
+    assert Prior().shares(1, 0) == [1.0]
+
+
+def test_a_prior_without_a_density_cannot_draw() -> None:
+    with pytest.raises(FoundryError, match="draws from a foundry's density"):
+        Prior().sample(latents(1), 0, 0)

@@ -1,6 +1,6 @@
 """Draw the map of a collection."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torchgeo_geosane.atlas.drawing import draw_page, draw_picture
@@ -74,6 +74,7 @@ def draw_map(
         raise SpecError(f'windows must be 1 or more, not {windows}')
     loaded = Foundry.load(foundry, device)
     opened = [OpenedModel.open(model, loaded.config, held_out=False) for model in models]
+    opened = [replace(each, places=loaded.places(each.layout)) for each in opened]
     latents = encode_collection(loaded.model, opened, windows)
     neighbours = find_nearest(latents, nearest) if nearest else []
     probed = tuple(probe_property(latents, what) for what in PROPERTIES)

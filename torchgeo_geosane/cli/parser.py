@@ -33,6 +33,8 @@ def run_command(arguments: Sequence[str]) -> None:
             _train_foundry(rest)
         case ['foundry', 'map', *rest]:
             _map_collection(rest)
+        case ['foundry', 'info', *rest]:
+            _show_foundry(rest)
         case ['collect', *rest]:
             _collect(rest)
         case ['compare', *rest]:
@@ -81,6 +83,13 @@ def _map_collection(arguments: Sequence[str]) -> None:
     from torchgeo_geosane.cli.mapping import map_collection
 
     map_collection(arguments)
+
+
+def _show_foundry(arguments: Sequence[str]) -> None:
+    """Show what a foundry knows."""
+    from torchgeo_geosane.cli.foundry_info import show_foundry
+
+    show_foundry(arguments)
 
 
 def _export(arguments: Sequence[str]) -> None:
@@ -161,7 +170,9 @@ def _parser() -> ArgumentParser:
         help='write a finetuned model as ONNX (see its own --help)',
     )
     foundry = ArgumentParser(description='Foundries: weight-space autoencoders.')
-    subcommands.add_subcommand('foundry', foundry, help='train a foundry, map a collection')
+    subcommands.add_subcommand(
+        'foundry', foundry, help='train a foundry, show what it knows, map a collection'
+    )
     cache = ArgumentParser(description='The cache of generated weights.')
     subcommands.add_subcommand('cache', cache, help='list or clear the cached weights')
     # jsonargparse wants nested subcommands added after their parent.
@@ -174,6 +185,11 @@ def _parser() -> ArgumentParser:
         'train',
         ArgumentParser(),
         help='train a foundry on a collection of models (see its own --help)',
+    )
+    learning.add_subcommand(
+        'info',
+        ArgumentParser(),
+        help='show what a foundry knows of every architecture (see its own --help)',
     )
     learning.add_subcommand(
         'map',

@@ -21,12 +21,14 @@ class FolderSource:
         licence: The models' licence: SPDX identifier or name.
         modality: What they see; by default guessed from the files' names.
         task: What they were trained for.
+        architecture: What they are, if all are one: a timm architecture, say.
     """
 
     path: Path
     licence: str | None = None
     modality: Modality | None = None
     task: str = 'unknown'
+    architecture: str | None = None
 
     @property
     def name(self) -> str:
@@ -56,6 +58,7 @@ class FolderSource:
                 modality=self.modality or guess_modality(f'{folder.name}/{file}'),
                 task=self.task,
                 licence=self.licence,
+                architecture=self.architecture,
                 size=_size(names[part] for part in (file, *shards_of(file, names))),
                 fetch=partial(fetch, str(folder), '', file),
             )

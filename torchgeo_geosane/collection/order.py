@@ -3,7 +3,7 @@
 Models of one architecture that were trained apart have their units in orders of their own; to a
 foundry they are noise to each other. Each is aligned to one of them, the *reference*: the one that
 is named, or else the medoid, which resembles the others most. Models finetuned from one start, a
-*lineage*, resemble each other as they are, so nothing of them moves; and what has been trained on
+*lineage*, resemble each other as they are, so all of them move alike; and what has been trained on
 must not be held out as a sibling.
 """
 
@@ -25,6 +25,7 @@ from torchgeo_geosane.alignment import (
     groups_of,
     groups_of_ncnn,
     recall,
+    similarity,
     to_text,
 )
 from torchgeo_geosane.collection.base import CollectionError, TrainedModel
@@ -166,14 +167,22 @@ def _order_equals(
     chosen = named[0] if named else medoid
     reference = models[chosen]
     chance = None
+    # Siblings are in one order, so all move as the one does that resembles the others most.
+    moves: dict[int, Alignment | None] = {lineages[chosen]: None}
     for index, (model, own) in enumerate(zip(models, groups, strict=True)):
-        found = dataclasses.replace(model, lineage=models[lineages[index]].name)
+        lineage = lineages[index]
+        found = dataclasses.replace(model, lineage=models[lineage].name)
         if own.count and len(models) > 1:
             found = dataclasses.replace(found, reference=reference.name)
-            if index != chosen:
-                aligned = _align(model, reference, own, chance)
+            if lineage not in moves:
+                siblings = [i for i, other in enumerate(lineages) if other == lineage]
+                middle = siblings[int(likeness[siblings][:, siblings].sum(1).argmax())]
+                aligned = _align(models[middle], reference, groups[middle], chance)
                 chance = chance if aligned.chance is None else aligned.chance
-                text = to_text(aligned) if aligned.moved else None
+                moves[lineage] = aligned if aligned.moved else None
+            move = moves[lineage]
+            if move is not None:
+                text = to_text(_moved_alike(move, model, reference))
                 found = dataclasses.replace(found, alignment=text)
         yield found
 
@@ -187,6 +196,13 @@ def _align(
         return align(_floating(model), _floating(reference), groups, chance)
 
     return recall(['collection', *hashes], find)
+
+
+def _moved_alike(move: Alignment, model: TrainedModel, reference: TrainedModel) -> Alignment:
+    """How a model moves as its sibling does, with similarities of its own."""
+    source, target = _floating(model), _floating(reference)
+    before, after = (similarity(each, target) for each in (source, move.view(source)))
+    return dataclasses.replace(move, before=before, after=after)
 
 
 def _likeness(models: Sequence[TrainedModel]) -> Tensor:

@@ -63,7 +63,8 @@ def licence_of_spec(spec: Spec) -> str:
         GeoSANEError: If the spec names a prompt that does not exist.
     """
     prompts = (
-        resolve_prompt(name, spec.architecture, spec.target, spec.seed) for name in spec.prompts
+        resolve_prompt(name, spec.architecture, spec.target, spec.seed, spec.foundry)
+        for name in spec.prompts
     )
     return join_licences([licence_of(spec.foundry), *(prompt.licence for prompt in prompts)])
 

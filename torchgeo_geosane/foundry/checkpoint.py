@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,11 @@ from torchgeo_geosane.foundry.files import (
     telling,
 )
 from torchgeo_geosane.foundry.infer import config_from_params, infer_sizes, params_from_config
+from torchgeo_geosane.foundry.known import HEADER, Known, from_file, is_known, to_file
 from torchgeo_geosane.foundry.pickles import read_pickle
 from torchgeo_geosane.foundry.safetensors_file import looks_like_safetensors, read_header
 from torchgeo_geosane.foundry.safetensors_writer import write_safetensors
-from torchgeo_geosane.foundry.source import all_finite
+from torchgeo_geosane.foundry.source import StoredSource, all_finite
 from torchgeo_geosane.foundry.stored import StoredTensor, Unreadable
 from torchgeo_geosane.foundry.surroundings import isolated
 
@@ -51,11 +52,13 @@ class Checkpoint:
         config: Sizes and variants.
         tensors: The autoencoder's state dict, not read yet.
         info: What else the file says about itself (licence, training, reconstruction errors).
+        known: What it knows of single architectures, its tensors not read yet.
     """
 
     config: FoundryConfig
     tensors: Mapping[str, StoredTensor]
     info: Mapping[str, str]
+    known: tuple[Known, ...] = ()
 
 
 def find_weights(path: Path) -> Path:
@@ -112,9 +115,11 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         tensors = {name.removeprefix(_COMPILED_PREFIX): t for name, t in tensors.items()}
         if metadata.get('format') == FORMAT:
             config = FoundryConfig.from_json(metadata.get('config', ''))
-            info = {k: v for k, v in metadata.items() if k not in {'format', 'config'}}
+            info = {k: v for k, v in metadata.items() if k not in {'format', 'config', HEADER}}
+            known = from_file(StoredSource(tensors), metadata.get(HEADER), config)
+            tensors = {name: t for name, t in tensors.items() if not is_known(name)}
             infer_sizes(tensors).check(config, source=weights)
-            return Checkpoint(config, tensors, info)
+            return Checkpoint(config, tensors, info, known)
         params = _read_params(path if path.is_dir() else path.parent, weights)
         sizes = infer_sizes(tensors)
         return Checkpoint(config_from_params(params, sizes, source=weights), tensors, {})
@@ -157,6 +162,7 @@ def save(
     model: WeightAutoencoder,
     info: Mapping[str, str],
     dtype: torch.dtype = torch.float32,
+    known: Sequence[Known] = (),
 ) -> None:
     """Write a foundry as our safetensors file.
 
@@ -164,7 +170,8 @@ def save(
         path: The file.
         model: The autoencoder.
         info: Strings stored beside the configuration (licence, training, errors).
-        dtype: Element type of the stored weights.
+        dtype: Element type of the autoencoder's stored weights.
+        known: What it knows of single architectures.
     """
     # The positions' frequencies are multiplied by indices of many thousands: rounded to float16
     # they would embed other positions than those trained on.
@@ -172,8 +179,9 @@ def save(
         name: t.detach().to('cpu', t.dtype if name == 'pe.div_term' else dtype).contiguous()
         for name, t in model.state_dict().items()
     }
-    metadata = {**info, 'format': FORMAT, 'config': model.config.to_json()}
-    write_safetensors(Path(path), tensors, metadata)
+    more, header = to_file(known)
+    metadata = {**info, **header, 'format': FORMAT, 'config': model.config.to_json()}
+    write_safetensors(Path(path), {**tensors, **more}, metadata)
 
 
 def save_official(folder: str | Path, model: WeightAutoencoder) -> None:
@@ -182,10 +190,12 @@ def save_official(folder: str | Path, model: WeightAutoencoder) -> None:
     Raises:
         FoundryError: If the official layout has no word for how this foundry cuts tokens.
     """
-    if (model.config.tokenisation, model.config.row_scale) != ('dense', 'none'):
+    config = model.config
+    if (config.tokenisation, config.row_scale, config.place_code) != ('dense', 'none', False):
         raise FoundryError(
-            'the official layout knows only dense, unscaled tokens; this foundry has '
-            f'tokenisation {model.config.tokenisation!r}, row_scale {model.config.row_scale!r}'
+            'the official layout knows only dense, unscaled tokens without a place code; this '
+            f'foundry has tokenisation {config.tokenisation!r}, row_scale {config.row_scale!r}, '
+            f'place_code {config.place_code}'
         )
     folder = Path(folder)
     (folder / 'checkpoint_000000').mkdir(parents=True, exist_ok=True)

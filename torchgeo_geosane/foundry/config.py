@@ -44,6 +44,8 @@ class FoundryConfig:
         dropout: Dropout while training.
         tokenisation: Which tensors are cut (``dense`` is the official format).
         row_scale: How matrix rows are scaled before they are cut (``none`` is the official format).
+        place_code: Whether tokens of the architectures that it was trained on are coded in the
+            principal components of their place (see ``foundry.places``); for small networks.
     """
 
     d_model: int
@@ -64,6 +66,7 @@ class FoundryConfig:
     dropout: float = 0.0
     tokenisation: Tokenisation = 'dense'
     row_scale: RowScale = 'none'
+    place_code: bool = False
 
     def __post_init__(self) -> None:
         """Check the values against each other.

@@ -16,7 +16,7 @@ from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.errors import FoundryError
 from torchgeo_geosane.foundry.layout import Layout
-from torchgeo_geosane.foundry.sampling import Sampler
+from torchgeo_geosane.foundry.sampling import Reconstruct, Sampler
 from torchgeo_geosane.foundry.tokens import TokenReader
 from torchgeo_geosane.foundry.windows import Window, batches, plan_windows
 
@@ -128,6 +128,21 @@ class Engine:
                 progress(sum(window.core_stop - window.core_start for window in plan[ready]))
                 if waiting:
                     tape.forget(before=plan[waiting[0]][0].start)
+
+    @torch.inference_mode()
+    def encode(self, reader: TokenReader) -> Tensor:
+        """The latents of all tokens of a model: float32 ``[n, latent_dim]``, in memory as a whole.
+
+        Raises:
+            FoundryError: If the foundry's learned positions do not reach so far.
+        """
+        layout = reader.layout
+        _check_positions(self.model.config, layout)
+        parts = [
+            self._encode([reader], windows, self._embed(layout, windows)[0], Reconstruct(), [0])[0]
+            for windows in self._plan(layout)
+        ]
+        return torch.cat(parts)
 
     def cores(self, layout: Layout, share: tuple[int, int] = (0, 1)) -> list[tuple[int, int]]:
         """First and last token (exclusive) of each core that ``run`` yields for such a share."""

@@ -1,11 +1,12 @@
 """The foundry: a trained weight-space autoencoder, found by name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from torchgeo_geosane.foundry import checkpoint
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
@@ -13,6 +14,10 @@ from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.errors import FoundryError, TokenError
 from torchgeo_geosane.foundry.files import Stamp, printable, stamp_of, telling
 from torchgeo_geosane.foundry.hub import find_snapshot, is_hub_name, locate_on_hub, pinned_revision
+from torchgeo_geosane.foundry.known import Known, find_known
+from torchgeo_geosane.foundry.layout import Layout
+from torchgeo_geosane.foundry.places import PlaceCode
+from torchgeo_geosane.foundry.sampling import Prior, Sampler
 
 OFFICIAL = 'HSG-AIML/GeoSANE'
 UNKNOWN = 'unknown'
@@ -29,6 +34,7 @@ class Foundry:
         model: The autoencoder, float32, in evaluation mode.
         fingerprint: What identifies its weights: a sha256, or the Hub's commit.
         info: What its file says about itself.
+        known: What it knows of single architectures.
     """
 
     name: str
@@ -36,6 +42,7 @@ class Foundry:
     model: WeightAutoencoder = field(repr=False)
     fingerprint: str
     info: Mapping[str, str] = field(repr=False)
+    known: tuple[Known, ...] = field(default=(), repr=False)
 
     @classmethod
     def load(cls, name: str = 'embedded', device: str | torch.device = 'cpu') -> 'Foundry':
@@ -61,7 +68,57 @@ class Foundry:
                 f'the foundry {printable(name)} has changed while it was read: run again once it is '
                 'written'
             )
-        return cls(name, found.config, model, identity, info)
+        return cls(name, found.config, model, identity, info, found.known)
+
+    def places(self, layout: Layout) -> PlaceCode | None:
+        """How the tokens of a layout are coded; None where they are taken as they are."""
+        found = find_known(self.known, layout)
+        code = found[0].places if found else None
+        return code.at(found[1]) if found and code else None
+
+    def bind(self, sampler: Sampler, architecture: str, layout: Layout) -> Sampler:
+        """A sampler that can draw: ``Prior`` gets the density of an architecture, others need none.
+
+        Args:
+            sampler: The sampler.
+            architecture: The architecture, for messages.
+            layout: Where its tensors sit in its token sequence.
+
+        Raises:
+            FoundryError: If the foundry has no density for it; the message says for which it has.
+        """
+        if not isinstance(sampler, Prior):
+            return sampler
+        found = find_known(self.known, layout)
+        density = found[0].density if found else None
+        if found is None or density is None:
+            reason = found[0].record.draws_not if found else 'it was not trained on any'
+            raise FoundryError(
+                f'the foundry {printable(self.name)} cannot draw {architecture!r} without a prompt: '
+                f'{reason}. {_drawable(self.known)}; or take another sampler, which draws around '
+                'prompts'
+            )
+        lacking = (
+            layout.segments[_segment_of(layout, found[1])].weight if (found[1] < 0).any() else None
+        )
+        if lacking is not None:
+            raise FoundryError(
+                f'the foundry {printable(self.name)} knows {found[0].record.architecture!r} with '
+                f'another {lacking!r}: take its own reference as the prompt, and a sensor of as many '
+                'bands'
+            )
+        return sampler.of(density.at(found[1]))
+
+
+def _drawable(known: Sequence[Known]) -> str:
+    names = [repr(each.record.architecture) for each in known if each.record.draws_not is None]
+    return f'It draws {", ".join(names)}' if names else 'It draws no architecture so'
+
+
+def _segment_of(layout: Layout, places: Tensor) -> int:
+    """The first segment of which places are missing."""
+    token = int((places < 0).nonzero()[0])
+    return next(i for i, segment in enumerate(layout.segments) if token < segment.stop)
 
 
 def locate(name: str) -> Path:

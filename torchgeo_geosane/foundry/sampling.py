@@ -6,12 +6,15 @@ batches or processes; the global random state is neither read nor changed.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from torchgeo_geosane.foundry.density import LatentDensity
 from torchgeo_geosane.foundry.errors import FoundryError
 
 # Random numbers are drawn in blocks of this many tokens, each from a generator of its own.
@@ -159,6 +162,90 @@ class Spherical:
 
 
 @dataclass(frozen=True)
+class Dirichlet:
+    """A convex mix of the prompts' latents, one share a prompt for the whole model.
+
+    Attributes:
+        concentration: Of the symmetric Dirichlet distribution of the shares: near 0 one prompt has
+            nearly all, at 1 every mix is equally likely, far above it all have nearly the same.
+    """
+
+    name: ClassVar[str] = 'dirichlet'
+    concentration: float = 1.0
+
+    def sample(self, latents: Tensor, start: int, seed: int) -> Tensor:
+        """Mix the prompts' latents by the shares that the seed draws."""
+        return _weigh(latents, self.shares(len(latents), seed))
+
+    def shares(self, prompts: int, seed: int) -> list[float]:
+        """Drawn from the Dirichlet distribution."""
+        drawn = np.random.default_rng(_hash(seed, 'shares')).dirichlet(
+            [self.concentration] * prompts
+        )
+        return drawn.tolist()
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Draws from the density of an architecture's latents that the foundry keeps: no prompt needed.
+
+    The prompt then names only what is not generated. ``of`` gives the sampler that draws.
+
+    Attributes:
+        spread: Standard deviation of what is drawn about the density's mean, in units of the
+            density's own: 0 is the decoded average of the latents.
+    """
+
+    name: ClassVar[str] = 'prior'
+    spread: float = 0.5
+
+    def of(self, density: LatentDensity) -> 'DensitySampler':
+        """The sampler for one architecture, whose tokens ``density`` has in the order of its layout."""
+        return DensitySampler(self.spread, density)
+
+    def sample(self, latents: Tensor, start: int, seed: int) -> Tensor:
+        """Refuse: what to draw from is not known yet.
+
+        Raises:
+            FoundryError: Always.
+        """
+        raise FoundryError("the 'prior' sampler draws from a foundry's density: see Prior.of")
+
+    def shares(self, prompts: int, seed: int) -> list[float]:
+        """Only the first prompt: what is not generated is its."""
+        return [1.0] + [0.0] * (prompts - 1)
+
+
+@dataclass(frozen=True)
+class DensitySampler:
+    """``Prior``, bound to the density of one architecture.
+
+    Attributes:
+        spread: As ``Prior``'s.
+        density: Mean and factors of its latents, token by token of its layout.
+    """
+
+    name: ClassVar[str] = Prior.name
+    spread: float
+    density: LatentDensity
+
+    def sample(self, latents: Tensor, start: int, seed: int) -> Tensor:
+        """The density's mean, and its factors times numbers that belong to the whole model."""
+        n = latents.shape[1]
+        factors = self.density.factors[:, start : start + n]
+        generator = _generator(seed, 'prior')
+        numbers = torch.randn(len(factors), generator=generator, dtype=torch.float32)
+        drawn = self.density.mean[start : start + n].clone()
+        for number, factor in zip(numbers, factors, strict=True):
+            drawn += self.spread * number * factor
+        return drawn.to(latents)
+
+    def shares(self, prompts: int, seed: int) -> list[float]:
+        """As ``Prior``'s."""
+        return Prior(self.spread).shares(prompts, seed)
+
+
+@dataclass(frozen=True)
 class Reconstruct:
     """The first prompt's own latents: the result is what the foundry keeps of the prompt."""
 
@@ -173,9 +260,10 @@ class Reconstruct:
         return [1.0] + [0.0] * (prompts - 1)
 
 
-SAMPLERS: dict[str, type[KDE | JointKDE | MeanKDE | Linear | Spherical | Reconstruct]] = {
-    sampler.name: sampler for sampler in (KDE, JointKDE, MeanKDE, Linear, Spherical, Reconstruct)
-}
+_ALL = (KDE, JointKDE, MeanKDE, Linear, Spherical, Dirichlet, Prior, Reconstruct)
+SAMPLERS: dict[
+    str, type[KDE | JointKDE | MeanKDE | Linear | Spherical | Dirichlet | Prior | Reconstruct]
+] = {sampler.name: sampler for sampler in _ALL}
 
 
 def _pair(latents: Tensor, name: str) -> tuple[Tensor, Tensor]:
@@ -215,7 +303,19 @@ def _blocks(start: int, n: int) -> list[tuple[int, int, int]]:
     ]
 
 
+def _weigh(latents: Tensor, shares: Sequence[float]) -> Tensor:
+    """The weighted sum over prompts, value by value: a product of matrices rounds by their sizes."""
+    total = shares[0] * latents[0]
+    for share, own in zip(shares[1:], latents[1:], strict=True):
+        total += share * own
+    return total
+
+
 def _generator(seed: int, purpose: str) -> torch.Generator:
-    """A generator for one purpose; hashing keeps neighbouring seeds and blocks unrelated."""
-    digest = hashlib.sha256(f'{seed} {purpose}'.encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], 'little'))
+    """A generator for one purpose."""
+    return torch.Generator().manual_seed(_hash(seed, purpose))
+
+
+def _hash(seed: int, purpose: str) -> int:
+    """A seed for one purpose; hashing keeps neighbouring seeds and blocks unrelated."""
+    return int.from_bytes(hashlib.sha256(f'{seed} {purpose}'.encode()).digest()[:8], 'little')

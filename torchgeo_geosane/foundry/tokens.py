@@ -12,6 +12,7 @@ from torch import Tensor
 
 from torchgeo_geosane.foundry.errors import TokenError
 from torchgeo_geosane.foundry.layout import Layout, Segment, Tokenisation
+from torchgeo_geosane.foundry.places import PlaceCode
 from torchgeo_geosane.foundry.source import StateDictSource, TensorSource, all_finite
 from torchgeo_geosane.foundry.stored import as_matrix
 
@@ -28,7 +29,13 @@ class TokenReader:
         layout: Where each tensor sits.
     """
 
-    def __init__(self, source: TensorSource, layout: Layout, row_scale: RowScale = 'none') -> None:
+    def __init__(
+        self,
+        source: TensorSource,
+        layout: Layout,
+        row_scale: RowScale = 'none',
+        places: PlaceCode | None = None,
+    ) -> None:
         """Read from ``source`` as ``layout`` says.
 
         Args:
@@ -36,10 +43,12 @@ class TokenReader:
             layout: Their layout.
             row_scale: ``rms`` divides every matrix row by its root mean square, so that all tokens
                 have one scale.
+            places: How tokens are coded by their place; None leaves them as they are.
         """
         self.layout = layout
         self._source = source
         self._row_scale = row_scale
+        self._places = places
 
     def read(self, start: int, stop: int) -> Tensor:
         """Tokens ``[start, stop)``.
@@ -60,7 +69,7 @@ class TokenReader:
             offset = (segment.start + first - start) * size
             skip = row * segment.columns
             flat[offset : offset + end - begin] = values[begin - skip : end - skip]
-        return tokens
+        return tokens if self._places is None else self._places.encode(tokens, start)
 
     def row_norms(self, segment: Segment, start: int, stop: int) -> Tensor:
         """Euclidean norms of a segment's rows ``[start, stop)``: float32 ``[stop - start]``."""
@@ -90,9 +99,18 @@ class TokenReader:
 class TokenWriter:
     """Writes tokens into the tensors of a preallocated state dict."""
 
-    def __init__(self, result: Mapping[str, Tensor], layout: Layout) -> None:
-        """Write into ``result``, whose tensors are contiguous and have the layout's shapes."""
+    def __init__(
+        self, result: Mapping[str, Tensor], layout: Layout, places: PlaceCode | None = None
+    ) -> None:
+        """Write into ``result``, whose tensors are contiguous and have the layout's shapes.
+
+        Args:
+            result: The state dict.
+            layout: The layout.
+            places: How the tokens are coded that will be written.
+        """
         self._layout = layout
+        self._places = places
         self._matrices = {name: as_matrix(result[name]) for name in layout.names}
 
     def write(self, start: int, tokens: Tensor) -> None:
@@ -104,7 +122,7 @@ class TokenWriter:
         """
         size = self._layout.token_size
         stop = start + len(tokens)
-        flat = tokens.reshape(-1)
+        flat = (tokens if self._places is None else self._places.decode(tokens, start)).reshape(-1)
         for segment, first, last in self._layout.pieces(start, stop):
             begin, end = first * size, min(last * size, segment.entries)
             offset = (segment.start + first - start) * size

@@ -5,23 +5,26 @@ from functools import partial
 from torchgeo_geosane.architectures import check_architecture, get_architecture
 from torchgeo_geosane.errors import PromptError, did_you_mean
 from torchgeo_geosane.foundry.source import StateDictSource, TensorSource
-from torchgeo_geosane.prompts import files, hub, packaged, pretrained
+from torchgeo_geosane.prompts import files, hub, packaged, pretrained, reference
 from torchgeo_geosane.prompts.base import Prompt
 from torchgeo_geosane.sensors import Sensor
 
 _BY_NAME = {'torchgeo': hub.resolve, 'timm': pretrained.resolve}
 
 
-def resolve_prompt(name: str, architecture: str, sensor: Sensor, seed: int) -> Prompt:
+def resolve_prompt(
+    name: str, architecture: str, sensor: Sensor, seed: int, foundry: str = 'embedded'
+) -> Prompt:
     """Find a prompt by its name, without reading tensors and without network.
 
     Args:
         name: ``torchgeo:<class>.<member>``, ``timm:<architecture>[.<tag>]``, ``ukis:<model>``,
             ``kelp:<model>``, ``mobilenet:<model>``,
-            ``file:<path>[@<sensor>]``, the path of an existing file, or ``random``.
+            ``file:<path>[@<sensor>]``, the path of an existing file, ``random``, or ``reference``.
         architecture: The timm architecture wanted.
         sensor: The sensor wanted; the bands of ``random`` and of a file.
         seed: The seed of ``random``.
+        foundry: The foundry that has ``reference``.
 
     Returns:
         The prompt; its bands are what *its* stem sees, whatever sensor is wanted.
@@ -34,6 +37,8 @@ def resolve_prompt(name: str, architecture: str, sensor: Sensor, seed: int) -> P
     kind, _, rest = name.partition(':')
     if name == 'random':
         return _random(architecture, sensor, seed)
+    if name == reference.NAME:
+        return reference.resolve(foundry, architecture, sensor)
     if kind in _BY_NAME:
         return _BY_NAME[kind](rest, architecture)
     if kind in packaged.KINDS:
@@ -45,7 +50,7 @@ def resolve_prompt(name: str, architecture: str, sensor: Sensor, seed: int) -> P
     kinds = ', '.join(f'{kind}:<model>' for kind in ('timm', *packaged.KINDS))
     raise PromptError(
         f'unknown prompt {name!r} (prompts are torchgeo:<weights>, {kinds}, '
-        f'file:<path> and random){did_you_mean(name, list_prompts(architecture))}'
+        f'file:<path>, random and reference){did_you_mean(name, list_prompts(architecture))}'
     )
 
 

@@ -251,7 +251,10 @@ def _is_registered(name: str) -> bool:
 
 def _weights(spec: Spec) -> Weights:
     sensor = spec.target
-    prompts = [resolve_prompt(name, spec.architecture, sensor, spec.seed) for name in spec.prompts]
+    prompts = [
+        resolve_prompt(name, spec.architecture, sensor, spec.seed, spec.foundry)
+        for name in spec.prompts
+    ]
     return Weights(
         url=spec.url,
         transforms=_transforms(sensor),

@@ -90,6 +90,37 @@ class Checkpoints(Callback):
         checkpoint['run'] = self._run
 
 
+class BestWeights(Callback):
+    """Remembers the weights with the smallest error on held-out models.
+
+    Attributes:
+        error: The error.
+        weights: State of the Lightning module; None before the first measurement.
+    """
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self.error = float('inf')
+        self.weights: dict[str, torch.Tensor] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed training must know."""
+        return {'error': self.error, 'weights': self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with what was the best."""
+        self.error, self.weights = state_dict['error'], state_dict['weights']
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the weights if they are the best so far."""
+        error = getattr(pl_module, 'held_out_error', None)
+        if error is None or not error < self.error:
+            return
+        self.error = error
+        state = trainer.strategy.lightning_module_state_dict()
+        self.weights = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+
+
 @dataclass(frozen=True)
 class Progress:
     """What an interrupted training left.

@@ -66,6 +66,8 @@ class OptimisationConfig:
         checkpoint_every: Steps between two checkpoints.
         validations: How often the reconstruction of trained and held-out models is measured.
         validation_windows: Windows of each model it is measured on.
+        keep_best: Whether what is kept are the weights with the smallest error on held-out models in
+            any of these measurements, that of the start among them; else the last weights.
         seed: Seed of the initial weights, the windows and the noise.
     """
 
@@ -88,6 +90,7 @@ class OptimisationConfig:
     checkpoint_every: int = 1000
     validations: int = 5
     validation_windows: int = 8
+    keep_best: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

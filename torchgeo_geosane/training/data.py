@@ -1,13 +1,16 @@
 """The data module that serves a collection to Lightning."""
 
+from collections.abc import Sequence
+
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from torchgeo_geosane.collection import CollectionError, collect, read_manifest
+from torchgeo_geosane.collection import CollectionError, TrainedModel, collect, read_manifest
 from torchgeo_geosane.collection.order import find_siblings, put_in_order
 from torchgeo_geosane.errors import did_you_mean
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.training.config import CollectionConfig, OptimisationConfig
+from torchgeo_geosane.training.known import code_places
 from torchgeo_geosane.training.store import OpenedModel, TokenBatch
 from torchgeo_geosane.training.windows import (
     EvenWindows,
@@ -63,6 +66,7 @@ class FoundryDataModule(LightningDataModule):
         held_out |= {entry.name for entry in entries if entry.split == 'held_out'}
         if any(model.lineage is None for model in models):
             models = put_in_order(models, self._collection.align, progress=True)
+        _check_references(models)
         if self._collection.whole_lineages:
             held_out = find_siblings(models, held_out)
         for number, model in enumerate(models):
@@ -70,7 +74,10 @@ class FoundryDataModule(LightningDataModule):
                 model, self._foundry, model.name in held_out, self._optimisation.permute, number
             )
             self.models.append(opened)
-            (self.held_out if model.name in held_out else self.trained).append(opened)
+        if self._foundry.place_code:
+            self.models = code_places(self.models)
+        for opened in self.models:
+            (self.trained if opened.entry.split == 'trained' else self.held_out).append(opened)
         if not self.trained:
             raise CollectionError(
                 'every model of the collection is held out: none is left to train on'
@@ -116,3 +123,18 @@ class FoundryDataModule(LightningDataModule):
             for models in (self.trained, self.held_out)
             if models
         ]
+
+
+def _check_references(models: Sequence[TrainedModel]) -> None:
+    """Make sure that what models are aligned to is in the collection: the foundry keeps it.
+
+    Raises:
+        CollectionError: If it is not.
+    """
+    names = {model.name for model in models}
+    for model in models:
+        if model.reference not in (None, *names):
+            raise CollectionError(
+                f'{model.name!r} is read in the order of {model.reference!r}, which is not in the '
+                'collection: put that back, or collect anew from the sources'
+            )

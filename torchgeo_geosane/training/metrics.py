@@ -42,12 +42,9 @@ class ErrorSums:
     def add(self, output: Tensor, batch: TokenBatch) -> None:
         """Take in the reconstruction of a batch: float32 ``[batch, window, token_size]``."""
         cells = (batch['model'].unsqueeze(-1) * N_LAYER_TYPES + batch['kinds']).flatten().cpu()
-        for sums, values in (
-            (self.errors, output - batch['tokens']),
-            (self.sizes, batch['tokens']),
-        ):
-            squares = (values * batch['mask']).square().sum(-1).flatten()
-            sums.view(-1).index_add_(0, cells, squares.cpu().double())
+        errors = ((output - batch['tokens']) * batch['mask']).square().sum(-1)
+        for sums, squares in ((self.errors, errors), (self.sizes, batch['size'])):
+            sums.view(-1).index_add_(0, cells, squares.flatten().cpu().double())
 
     def sum_over_processes(self, task: LightningModule) -> None:
         """Give every process the sums of all of them."""

@@ -29,6 +29,8 @@ class FoundryTask(LightningModule):
 
     Attributes:
         model: The autoencoder.
+        held_out_error: Relative error on held-out models when it was last measured; None before,
+            or without such models.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class FoundryTask(LightningModule):
         if optimisation.gamma == 0 and foundry.projection_dim:
             # Processes that wait for each other's gradients would wait for the head's forever.
             self.model.projection_head.requires_grad_(False)
+        self.held_out_error: float | None = None
         self._step_losses: list[dict[str, Tensor]] = []
         self._learning_rate = 0.0
         self._throughput = Throughput()
@@ -149,6 +152,7 @@ class FoundryTask(LightningModule):
         """Log relative errors ``|y - x| / |x|``: see ``metrics.relative_errors``."""
         self._errors.sum_over_processes(self)
         errors = relative_errors(self._errors, self._models)
+        self.held_out_error = errors.get('relative_error/held_out')
         shown = {name: error for name, error in errors.items() if name.count('/') == 1}
         self.log_dict(shown, prog_bar=True, logger=False, sync_dist=True)
         self._write(errors)

@@ -64,7 +64,7 @@ def _measure(model: WeightAutoencoder, opened: OpenedModel, windows: int) -> Mod
         for row, values in enumerate([output - batch['tokens'] for output in outputs]):
             squared = (values.square() * batch['mask']).sum(-1)
             squares[row].index_add_(0, batch['kinds'], squared.double())
-        squares[2].index_add_(0, batch['kinds'], batch['tokens'].square().sum(-1).double())
+        squares[2].index_add_(0, batch['kinds'], batch['size'].double())
     reconstruction, generation, size = squares
     return ModelReport(
         name=opened.entry.name,

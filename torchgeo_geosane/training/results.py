@@ -13,6 +13,7 @@ from torchgeo_geosane.collection.collect import SOURCES
 from torchgeo_geosane.foundry import checkpoint
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.training.config import OptimisationConfig
+from torchgeo_geosane.training.known import learn
 from torchgeo_geosane.training.linear import standardise_latents
 from torchgeo_geosane.training.report import ModelReport, latent_moments, report
 from torchgeo_geosane.training.store import OpenedModel
@@ -74,7 +75,13 @@ def write_results(
         provisional.write_text(notice(trained), encoding='utf-8')
     # The foundry comes last: where it is, all is.
     with replacing(output / FOUNDRY) as provisional:
-        checkpoint.save(provisional, shipped, _info(trained, reports), dtype=torch.float16)
+        checkpoint.save(
+            provisional,
+            shipped,
+            _info(trained, reports),
+            dtype=torch.float16,
+            known=learn(shipped, models, reports),
+        )
     return reports
 
 

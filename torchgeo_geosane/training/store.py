@@ -26,6 +26,7 @@ from torchgeo_geosane.collection.mapped import map_weights, open_mapped
 from torchgeo_geosane.errors import CacheError, TokenError
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.layout import Layout, Tokenisation
+from torchgeo_geosane.foundry.places import PlaceCode
 from torchgeo_geosane.foundry.source import TensorSource
 from torchgeo_geosane.foundry.tokens import RowScale, TokenReader
 from torchgeo_geosane.providers.catalog import ARCHITECTURES
@@ -40,7 +41,9 @@ class TokenBatch(TypedDict):
     """Windows of tokens; without the first dimension where it is a single one.
 
     Attributes:
-        tokens: float32 ``[batch, window, token_size]``.
+        tokens: As the foundry sees them, float32 ``[batch, window, token_size]``.
+        size: Sum of squares of each token as it is, whatever its place's code: float32
+            ``[batch, window]``.
         mask: bool, same shape; True where a token holds a real value.
         positions: ``[batch, window, 3]``, as the foundry wants them.
         kinds: Kind of layer of each token, int64 ``[batch, window]``.
@@ -50,6 +53,7 @@ class TokenBatch(TypedDict):
     """
 
     tokens: Tensor
+    size: Tensor
     mask: Tensor
     positions: Tensor
     kinds: Tensor
@@ -68,6 +72,7 @@ class OpenedModel:
         row_scale: How its rows are scaled.
         hidden: Its hidden units that may change places; None where that was not asked for.
         number: Its place in the data module's ``models``.
+        places: How its tokens are coded by their place; None where they are taken as they are.
     """
 
     entry: ManifestEntry
@@ -76,6 +81,7 @@ class OpenedModel:
     row_scale: RowScale
     hidden: Groups | None = field(default=None, repr=False)
     number: int = 0
+    places: PlaceCode | None = field(default=None, repr=False)
 
     @classmethod
     def open(
@@ -110,14 +116,19 @@ class OpenedModel:
         return cls(entry, file, layout, config.row_scale, hidden, number)
 
     @property
-    def _source(self) -> TensorSource:
+    def source(self) -> TensorSource:
         """Its tensors, in the order of its reference."""
         return _source(self.file, self.entry.alignment)
 
     @property
     def reader(self) -> TokenReader:
-        """Cuts its tokens."""
-        return TokenReader(self._source, self.layout, self.row_scale)
+        """Cuts its tokens, as the foundry sees them."""
+        return TokenReader(self.source, self.layout, self.row_scale, self.places)
+
+    @property
+    def plain_reader(self) -> TokenReader:
+        """Cuts its tokens as they are, whatever their places' code."""
+        return TokenReader(self.source, self.layout, self.row_scale)
 
     def runs(self, length: int = 8192) -> Iterator[Tensor]:
         """All tokens of the model in order, in runs of at most ``length``: ``[n, token_size]``."""
@@ -136,9 +147,12 @@ class OpenedModel:
         stop = min(start + config.window, len(layout))
         positions = layout.relative_positions if config.relative_positions else layout.positions
         short = config.window - (stop - start)
-        tokens = _pad(self.reader.read(start, stop), short)
+        plain = self.plain_reader.read(start, stop)
+        coded = plain if self.places is None else self.places.encode(plain, start)
+        tokens = _pad(coded, short)
         window: TokenBatch = {
             'tokens': tokens,
+            'size': _pad(plain.square().sum(-1), short),
             'mask': _pad(layout.mask(start, stop), short),
             'positions': _pad(positions(start, stop), short),
             'kinds': _pad(layout.kinds(start, stop), short),
@@ -157,8 +171,8 @@ class OpenedModel:
             hidden.touch(name) for segment, *_ in pieces for name in (segment.weight, segment.bias)
         ):
             return None
-        source = PermutedSource(self._source, RandomPlaces(hidden, seed))
-        return TokenReader(source, self.layout, self.row_scale).read(start, stop)
+        source = PermutedSource(self.source, RandomPlaces(hidden, seed))
+        return TokenReader(source, self.layout, self.row_scale, self.places).read(start, stop)
 
 
 @lru_cache(maxsize=_MAPPED_MODELS)

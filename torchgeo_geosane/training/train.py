@@ -15,6 +15,7 @@ from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.training.checkpoints import (
     CHECKPOINT,
     AtomicCheckpoints,
+    BestWeights,
     Checkpoints,
     Progress,
     describe_run,
@@ -74,6 +75,11 @@ def train_foundry(
         )
     data = FoundryDataModule(foundry, collection, optimisation)
     data.setup()
+    if optimisation.keep_best and not data.held_out:
+        raise FoundryError(
+            'keep_best tells the best weights by models that are held out, and none is: hold some '
+            'out, or turn it off'
+        )
     task = FoundryTask(foundry, optimisation, [opened.entry for opened in data.models])
     run = describe_run(foundry, optimisation, start_from, data.models)
     interrupted = Progress.find(output)
@@ -83,12 +89,17 @@ def train_foundry(
         _start(task.model, data, optimisation, start_from)
     log = TrainingLog(output / 'training.csv', interrupted.step if interrupted else None)
     checkpoints = Checkpoints(output / CHECKPOINT, optimisation.checkpoint_every, run)
+    best = BestWeights() if optimisation.keep_best else None
     trainer = _trainer(
         optimisation,
         hardware or HardwareConfig(),
         data.steps,
         [log, *([logger] if logger else [])],
-        [checkpoints, *([TQDMProgressBar(optimisation.log_every)] if progress else [])],
+        [
+            *([best] if best else []),
+            checkpoints,
+            *([TQDMProgressBar(optimisation.log_every)] if progress else []),
+        ],
     )
     optimisation.micro_batch(trainer.world_size)
     if interrupted is None:
@@ -99,7 +110,8 @@ def train_foundry(
     state = trainer.strategy.lightning_module_state_dict()
     if not trainer.is_global_zero:
         return []
-    model = _gathered(foundry, state, trainer.strategy.root_device)
+    kept = (best.weights if best else None) or state
+    model = _gathered(foundry, kept, trainer.strategy.root_device)
     return write_results(output, model, data.models, optimisation, checkpoints.seconds / 60)
 
 

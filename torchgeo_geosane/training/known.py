@@ -1,0 +1,147 @@
+"""What a foundry comes to know of single architectures: codes of places, references, densities."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from torchgeo_geosane.collection.contents import weight_shapes
+from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
+from torchgeo_geosane.foundry.density import LatentDensity
+from torchgeo_geosane.foundry.engine import Engine
+from torchgeo_geosane.foundry.known import Known, Record
+from torchgeo_geosane.foundry.places import PlaceMoments
+from torchgeo_geosane.training.report import ModelReport
+from torchgeo_geosane.training.store import OpenedModel
+
+# Numbers that the tensors of one kind may take for one architecture: 16 MB in float32.
+_MOST_NUMBERS = 4_000_000
+# Directions in which drawn networks vary.
+_RANK = 16
+# Of fewer trainings nothing tells what varies between networks.
+_LEAST_LINEAGES = 3
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """Models of one layout that are read in one order."""
+
+    models: tuple[OpenedModel, ...]
+
+    @property
+    def trained(self) -> list[OpenedModel]:
+        return [opened for opened in self.models if opened.entry.split == 'trained']
+
+    @property
+    def reference(self) -> OpenedModel | None:
+        """The model in whose order all are read; None where there is none, or it is not here."""
+        name = self.models[0].entry.reference
+        return next((opened for opened in self.models if opened.entry.name == name), None)
+
+
+def code_places(models: Sequence[OpenedModel]) -> list[OpenedModel]:
+    """The models, with a code of their places where their architecture is small enough for one.
+
+    Fitted to the models that are trained on; those held out are read by the same code.
+    """
+    coded = {opened.number: opened for opened in models}
+    for alike in _alike(models):
+        layout = alike.models[0].layout
+        if len(alike.trained) < 2 or len(layout) * layout.token_size**2 > _MOST_NUMBERS:
+            continue
+        moments = PlaceMoments(len(layout), layout.token_size)
+        for opened in alike.trained:
+            moments.add(opened.plain_reader.read(0, len(layout)))
+        places = moments.fit(layout.mask(0, len(layout)))
+        for opened in alike.models:
+            coded[opened.number] = dataclasses.replace(opened, places=places)
+    return [coded[opened.number] for opened in models]
+
+
+def learn(
+    model: WeightAutoencoder, models: Sequence[OpenedModel], reports: Sequence[ModelReport]
+) -> list[Known]:
+    """What a trained foundry knows of every architecture of its collection.
+
+    Args:
+        model: The autoencoder, as it is shipped.
+        models: The collection.
+        reports: Errors on the models.
+    """
+    errors = {report.name: report.reconstruction for report in reports}
+    return [_learn(model, alike, errors) for alike in _alike(models) if alike.trained]
+
+
+def _learn(model: WeightAutoencoder, alike: _Alike, errors: dict[str, float]) -> Known:
+    reference, trained = alike.reference, alike.trained
+    shown = reference or trained[0]
+    shapes = weight_shapes(shown.source)
+    lineages = {opened.entry.lineage or opened.entry.name for opened in trained}
+    held_out = [opened for opened in alike.models if opened.entry.split == 'held_out']
+    draws_not = _why_not(model, alike, len(lineages))
+    record = Record(
+        architecture=shown.entry.architecture or shown.entry.name,
+        shapes=shapes,
+        trained=len(trained),
+        held_out=len(held_out),
+        lineages=len(lineages),
+        error=_mean(errors[opened.entry.name] for opened in trained),
+        held_out_error=_mean(errors[opened.entry.name] for opened in held_out),
+        reference=reference.entry.name if reference else None,
+        draws_not=draws_not,
+    )
+    kept = reference is not None and _numbers(reference) <= _MOST_NUMBERS
+    return Known.of(
+        record,
+        model.config,
+        places=trained[0].places,
+        density=None if draws_not else _density(model, trained, len(lineages)),
+        reference=_tensors(reference, shapes) if reference and kept else None,
+    )
+
+
+def _why_not(model: WeightAutoencoder, alike: _Alike, lineages: int) -> str | None:
+    """Why networks cannot be drawn without a prompt; None where they can."""
+    if alike.reference is None:
+        return 'its networks are in no common order'
+    if lineages < _LEAST_LINEAGES:
+        return (
+            f'of {lineages} lineage{"s" * (lineages > 1)} nothing tells what varies between networks '
+            f'(it takes {_LEAST_LINEAGES})'
+        )
+    numbers = (_RANK + 1) * len(alike.models[0].layout) * model.config.latent_dim
+    if max(numbers, _numbers(alike.models[0])) > _MOST_NUMBERS:
+        return 'its networks are too large for a density in the file'
+    return None
+
+
+def _density(
+    model: WeightAutoencoder, trained: Sequence[OpenedModel], lineages: int
+) -> LatentDensity:
+    engine = Engine(model)
+    latents = torch.stack([engine.encode(opened.reader).cpu() for opened in trained])
+    return LatentDensity.fit(latents, min(_RANK, lineages - 1))
+
+
+def _tensors(opened: OpenedModel, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    return {name: opened.source.read(name).float().clone() for name in shapes}
+
+
+def _numbers(opened: OpenedModel) -> int:
+    return opened.entry.parameters
+
+
+def _alike(models: Sequence[OpenedModel]) -> Iterator[_Alike]:
+    """The models by layout and reference."""
+    found: dict[object, list[OpenedModel]] = {}
+    for opened in models:
+        found.setdefault((opened.entry.reference, opened.layout), []).append(opened)
+    yield from (_Alike(tuple(alike)) for alike in found.values())
+
+
+def _mean(errors: Iterator[float]) -> float | None:
+    values = list(errors)
+    return round(fmean(values), 4) if values else None
