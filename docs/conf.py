@@ -46,3 +46,5 @@ nb_execution_mode = 'force'
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_execution_excludepatterns = []
+# Warnings of other packages, of imports say, tell a reader nothing.
+nb_output_stderr = 'remove'

@@ -39,6 +39,13 @@ if TYPE_CHECKING:
 def generate(spec: Spec, progress: bool = False, device: str = 'auto') -> Generated:
     """Weights for a spec, from the cache if they are there, else generated and cached.
 
+    Example:
+        >>> generated = generate(Spec('tf_efficientnet_b4', 'sentinel2_all'))
+        >>> generated.tensors['conv_stem.weight'].shape
+        torch.Size([48, 13, 3, 3])
+        >>> generated.provenance.licence
+        'MIT, Apache-2.0'
+
     Args:
         spec: What is wanted.
         progress: Show a progress bar on standard error while generating.

@@ -55,6 +55,11 @@ _PARAMETERS = (
 class Spec:
     """What is to be generated.
 
+    Example:
+        >>> spec = Spec('resnet50', 'sentinel2_all[B4,B3,B2]', seed=7)
+        >>> spec == Spec.parse('geosane://resnet50?sensor=sentinel2_all[B4,B3,B2]&seed=7')
+        True
+
     Attributes:
         architecture: A timm architecture, without a tag.
         sensor: Name of the sensor whose bands the stem takes, or some of them in an order of your

@@ -24,6 +24,9 @@ class CheckBands(Callback):
     validation, test or prediction starts; the channels, on the first batch of each. What cannot be
     known is logged as not checked.
 
+    Example:
+        >>> Trainer(callbacks=[CheckBands(bands=['VV', 'VH'])])
+
     Args:
         bands: The names of the data's bands, in order; for data sets that do not say, and for
             transforms that add channels.

@@ -27,6 +27,9 @@ class ConditionBatchNorm(Callback):
     stay as they are, and so does what is random in the training. A run that continues from a
     checkpoint is left alone.
 
+    Example:
+        >>> Trainer(callbacks=[ConditionBatchNorm(batches=20)])
+
     Args:
         batches: How many training batches to take.
     """

@@ -40,6 +40,9 @@ class SelectCandidates(Callback):
     test data are not touched. The task must have started from weights of ours. Every score is
     logged, written to ``candidates.json`` in the trainer's log directory, and kept in checkpoints.
 
+    Example:
+        >>> Trainer(callbacks=[SelectCandidates(candidates=4, keep=2)])
+
     Args:
         candidates: How many to draw.
         keep: How many of the best to average; 1 keeps the best as it is.

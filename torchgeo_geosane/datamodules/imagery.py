@@ -48,6 +48,12 @@ class ImageryDataModule(GeoDataModule):
 
     Images travel to the device as the files hold them, 13 bands of uint16 in half the bytes of
     float32, and are converted, normalised and, where one trains, augmented there.
+
+    Example:
+        >>> images = {'sentinel2_all': 'data/scenes'}
+        >>> classes = ['farm', 'forest', 'water']
+        >>> data = ImageryDataModule(images, 'landuse.gpkg', classes, attribute='kind')
+        >>> Trainer().fit(task, datamodule=data)
     """
 
     def __init__(

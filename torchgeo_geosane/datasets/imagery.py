@@ -48,6 +48,13 @@ class Imagery(GeoDataset):
     nearest in time come first. What lies beyond ``index``, as TorchGeo's splits leave it, has no
     data.
 
+    Example:
+        >>> images = {'sentinel2_all': 'data/scenes'}
+        >>> classes = ['farm', 'forest', 'water']
+        >>> data = Imagery(images, labels='landuse.gpkg', attribute='kind', classes=classes)
+        >>> x, y, time = data.bounds
+        >>> data.plot(data[x.start : x.start + 2560, y.start : y.start + 2560])
+
     Attributes:
         bands: Bands in the order of the channels.
         units: Unit of each band.

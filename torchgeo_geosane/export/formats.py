@@ -61,6 +61,11 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 def export(generated: Generated, path: str | Path, form: str | None = None) -> LeftOut:
     """Write generated weights for another tool; what is at ``path`` is replaced.
 
+    Example:
+        >>> weights = generate(Spec('tf_efficientnet_b4', 'sentinel2_all'))
+        >>> export(weights, 'b4.safetensors')
+        >>> export(weights, 'b4')  # a folder: timm.create_model('local-dir:b4', pretrained=True)
+
     Args:
         generated: The weights.
         path: Where to. Its suffix chooses the form: ``.safetensors``, ``.ckpt``, or none for a

@@ -42,6 +42,13 @@ class FeatureEnsemble(nn.Module):
     stride, the map of the next one, resized. Every member's map is normalised over its channels at
     each pixel, without parameters, before they are joined.
 
+    Example:
+        >>> optical = timm.create_model('resnet18', in_chans=4, features_only=True)
+        >>> radar = timm.create_model('resnet18', in_chans=2, features_only=True)
+        >>> members = [Member('optical', optical, (0, 1, 2, 3)), Member('radar', radar, (4, 5))]
+        >>> [level.shape[1] for level in FeatureEnsemble(members)(torch.zeros(1, 6, 64, 64))]
+        [128, 128, 256, 512, 1024]
+
     Attributes:
         feature_info: Channels and strides of the levels, as timm's extractors state them.
     """

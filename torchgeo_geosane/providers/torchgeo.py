@@ -112,6 +112,10 @@ def weights(
 ) -> GeoSANERequest:
     """Ask for any weights, not only those of the catalogue.
 
+    Example:
+        >>> member = weights('tf_efficientnet_b4', 'sentinel2_all', bands=['B8', 'B4', 'B3'], seed=7)
+        >>> SemanticSegmentationTask('unet', 'timm-efficientnet-b4', member, in_channels=3)
+
     Args:
         architecture: A timm architecture, e.g. ``'convnext_tiny'``.
         sensor: A sensor's name, or a dataset's list of bands, e.g. ``EuroSAT.all_band_names``.

@@ -21,6 +21,10 @@ class RandomSpeckle(IntensityAugmentationBase2D):
     has: 10 looks are mild, 1 is as strong as speckle gets. The noise is drawn on the image's
     device, from a seed that kornia draws and records.
 
+    Example:
+        >>> speckle = RandomSpeckle(looks=10, units='dB')
+        >>> AugmentationSequential(speckle, Normalize(mean, std), data_keys=None, keepdim=True)
+
     Args:
         looks: How many exponential draws are averaged.
         units: Of the image: ``'dB'`` or ``'linear'``. Place the step before normalisation.

@@ -1,0 +1,194 @@
+"""Figures of the measurement pages, drawn when the site is built from what benchmarks have left."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tables
+from matplotlib.axes import Axes
+
+from torchgeo_geosane.compare.figures import (
+    COLOURS,
+    Drawing,
+    draw_bar,
+    draw_differences,
+    draw_svg,
+    name_rows,
+)
+
+Row = dict[str, str]
+_NUMBER = r'[-+]?[\d,]*\.?\d+'
+
+
+def drawings(name: str) -> list[Drawing]:
+    """The figures of a benchmark's report; none where it has no figures, or was not run."""
+    draw = FIGURES.get(name)
+    return [] if draw is None or not (tables.MEASURED / f'{name}.md').exists() else draw(name)
+
+
+def read(report: Path) -> list[list[Row]]:
+    """The tables of a report in Markdown."""
+    found = []
+    for block in re.findall(r'(?:^\|.*\n?)+', report.read_text(), re.MULTILINE):
+        header, _, *rows = [
+            [cell.strip() for cell in line.strip()[1:-1].split('|')] for line in block.splitlines()
+        ]
+        found.append([dict(zip(header, row, strict=True)) for row in rows])
+    return found
+
+
+def numbers(cell: str) -> list[float]:
+    """The numbers in a cell: a mean with its interval has three, a mean with its spread two."""
+    return [float(number.replace(',', '')) for number in re.findall(_NUMBER, cell)]
+
+
+def _forest(name: str) -> list[Drawing]:
+    """Every start against two others, paired over seeds."""
+    results = tables.results(name.removeprefix('compare_'))
+    (setting,) = results.settings
+    found = [
+        [results.find(setting, start, reference) for start in tables.STARTS]
+        for reference in ('prompt', 'scratch')
+    ]
+    return [draw_differences([one for one in row if one is not None]) for row in found]
+
+
+def _foundry_choice(name: str) -> list[Drawing]:
+    rows = [row for row in read(tables.MEASURED / f'{name}.md')[0] if row['minus the average']]
+    labels = [
+        ', '.join(filter(None, (_plain(row['weights']), row['latent'], _layers(row))))
+        for row in rows
+    ]
+    means = [numbers(row['minus the average']) for row in rows]
+    return [_intervals('validation mIoU minus the average of the prompts', labels, means, name)]
+
+
+def _layers(row: Row) -> str:
+    noise = row['bandwidth'] and f'bandwidth {row["bandwidth"]}'
+    return f'{row["layers"]} layer{"s" * (row["layers"] != "1")}, {noise}' if row['layers'] else ''
+
+
+def _foundry(name: str) -> list[Drawing]:
+    """Mean error over the latent's width, for each way to make tokens."""
+    text = (tables.MEASURED / f'{name}.md').read_text()
+    titles = re.findall(r'^\*\*(.*)\*\*$', text, re.MULTILINE)
+    means = [table[-1] for table in read(tables.MEASURED / f'{name}.md')]
+
+    def draw(axes: Axes) -> None:
+        for index, (title, mean) in enumerate(zip(titles, means, strict=True)):
+            widths = [numbers(key) for key in list(mean)[1:]]
+            errors = [numbers(cell)[0] for cell in list(mean.values())[1:]]
+            shares = [100 * kept / size for kept, size in widths]
+            axes.plot(shares, errors, 'o-', color=COLOURS[index], label=title.lower(), ms=4)
+        axes.set(xlabel='numbers kept of a token, %', ylabel='relative error', ylim=(0, None))
+        axes.legend()
+
+    told = '; '.join(
+        f'{title}: {numbers(mean[list(mean)[1]])[0]:.2f} …'
+        for title, mean in zip(titles, means, strict=True)
+    )
+    return [
+        Drawing(
+            'Error of the best linear code, mean over seven models left out',
+            told,
+            draw_svg(draw, 3, name),
+        )
+    ]
+
+
+def _generate(name: str) -> list[Drawing]:
+    rows = read(tables.MEASURED / f'{name}.md')[0]
+    return [
+        _bars(
+            'CPU seconds',
+            [f'{r["architecture"]}, {r["precision"]}' for r in rows],
+            [numbers(r['CPU s (wall s)']) for r in rows],
+            name,
+        )
+    ]
+
+
+def _imagery(name: str) -> list[Drawing]:
+    text = (tables.MEASURED / f'{name}.md').read_text()
+    titles = re.findall(r'^\*\*(.*?)\*\*, GDAL’s block cache (.*?);', text, re.MULTILINE)
+    bars = [
+        (
+            f'{row["case"]}: {kind}, {size.replace("as it is by default", "default")}',
+            numbers(row['× CPU']),
+        )
+        for (kind, size), table in zip(titles, read(tables.MEASURED / f'{name}.md'), strict=True)
+        for row in table
+        if row['case'] in {'ours, later', 'ours, block cache, later'}
+    ]
+    return [
+        _bars(
+            'times fewer CPU seconds a chip than TorchGeo',
+            [bar[0] for bar in bars],
+            [bar[1] for bar in bars],
+            name,
+        )
+    ]
+
+
+def _predict(name: str) -> list[Drawing]:
+    seams = read(tables.MEASURED / f'{name}.md')[2]
+    values = [numbers(row['pixels whose class differs, %']) for row in seams]
+    return [
+        _bars(
+            'pixels whose class depends on where windows lie, %',
+            [row['windows'] for row in seams],
+            values,
+            name,
+        )
+    ]
+
+
+def _intervals(
+    title: str, labels: Sequence[str], means: Sequence[Sequence[float]], salt: str
+) -> Drawing:
+    """A forest plot of means with their intervals."""
+
+    def draw(axes: Axes) -> None:
+        for row, (mean, low, high) in enumerate(means):
+            draw_bar(axes, row, mean, low, high)
+        axes.axvline(0, color=COLOURS[1], lw=0.8)
+        name_rows(axes, labels)
+        axes.set_xlabel(title)
+
+    told = '; '.join(f'{label} {mean[0]:+.3f}' for label, mean in zip(labels, means, strict=True))
+    return Drawing(
+        f'{title}: mean with 95 % interval', told, draw_svg(draw, 1 + 0.36 * len(labels), salt)
+    )
+
+
+def _bars(
+    title: str, labels: Sequence[str], values: Sequence[Sequence[float]], salt: str
+) -> Drawing:
+    """Bars with a number beside each."""
+
+    def draw(axes: Axes) -> None:
+        bars = axes.barh(
+            np.arange(len(labels)), [value[0] for value in values], color=COLOURS[0], height=0.6
+        )
+        axes.bar_label(bars, fmt='{:.4g}', padding=3)
+        name_rows(axes, labels)
+        axes.set_xlabel(title)
+
+    told = '; '.join(f'{label} {value[0]:g}' for label, value in zip(labels, values, strict=True))
+    return Drawing(title[0].upper() + title[1:], told, draw_svg(draw, 1 + 0.3 * len(labels), salt))
+
+
+def _plain(text: str) -> str:
+    return text.replace('`', '')
+
+
+FIGURES: dict[str, Callable[[str], list[Drawing]]] = {
+    'compare_landsat7': _forest,
+    'compare_sentinel2_landuse': _forest,
+    'foundry': _foundry,
+    'foundry_choice': _foundry_choice,
+    'generate': _generate,
+    'imagery': _imagery,
+    'predict': _predict,
+}
