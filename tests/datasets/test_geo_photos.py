@@ -9,14 +9,12 @@ import pandas as pd
 import pytest
 import rasterio
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import ExifTags, Image
 from pyproj import Transformer
 from rasters import Miniature
 
 from torchgeo_geosane.datasets import Imagery
-from torchgeo_geosane.datasets.geo_photos import GeoPhotos, split_photos
+from torchgeo_geosane.datasets.geo_photos import GeoPhotos
 from torchgeo_geosane.datasets.photo_table import read_photo_table
 from torchgeo_geosane.errors import DataError, LocationError
 
@@ -193,32 +191,6 @@ def test_a_damaged_photo_is_named(copied: Miniature) -> None:
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match=r'5\.png'):
         data[5]
-
-
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(size=st.integers(8, 48), off_centre=st.floats(0, 1), seed=st.integers(0, 9))
-def test_parts_share_no_ground(
-    miniature: Miniature, size: int, off_centre: float, seed: int
-) -> None:
-    data = photos(miniature(NAME), size=size, off_centre=off_centre, seed=seed)
-    try:
-        parts = split_photos(data)
-    except DataError:
-        return
-    boxes = data.boxes
-    for at, first in enumerate(parts):
-        for second in parts[at + 1 :]:
-            for i in first:
-                left, bottom, right, top = boxes[i]
-                others = boxes[second]
-                width = np.minimum(right, others[:, 2]) - np.maximum(left, others[:, 0])
-                height = np.minimum(top, others[:, 3]) - np.maximum(bottom, others[:, 1])
-                assert not ((width > 0) & (height > 0)).any()
-
-
-def test_too_near_to_be_divided(miniature: Miniature) -> None:
-    with pytest.raises(DataError, match='cannot be divided from west to east'):
-        split_photos(photos(miniature(NAME), size=1000))
 
 
 def test_one_photo_of_many_places_and_many_of_one(copied: Miniature) -> None:

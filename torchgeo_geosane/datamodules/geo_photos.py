@@ -15,7 +15,8 @@ from torchgeo_geosane.datamodules.measuring import sensor_statistics
 from torchgeo_geosane.datamodules.pipelines import chosen_scales, normalisation
 from torchgeo_geosane.datasets import Imagery
 from torchgeo_geosane.datasets.acquisitions import Files
-from torchgeo_geosane.datasets.geo_photos import GeoPhotos, split_photos
+from torchgeo_geosane.datasets.geo_photos import GeoPhotos
+from torchgeo_geosane.datasets.photo_parts import By, split_photos
 from torchgeo_geosane.datasets.photo_table import describe_skipped
 from torchgeo_geosane.errors import DataError
 from torchgeo_geosane.sensors import get_sensor
@@ -26,7 +27,7 @@ Batch = dict[str, Any]
 class GeoPhotosDataModule(NonGeoDataModule):
     """Batches of :class:`~torchgeo_geosane.datasets.geo_photos.GeoPhotos`.
 
-    Places are divided from west to east, so that no two parts share ground. Images are normalised
+    Places are divided so that no two parts share ground. Images are normalised
     and, in training, flipped together with the points; photos are normalised as ImageNet's.
     """
 
@@ -44,6 +45,7 @@ class GeoPhotosDataModule(NonGeoDataModule):
         latitude: str = 'latitude',
         value: str | None = None,
         shares: tuple[float, float, float] = (0.7, 0.15, 0.15),
+        split: By = 'region',
         train_fraction: float = 1.0,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -66,11 +68,14 @@ class GeoPhotosDataModule(NonGeoDataModule):
             latitude: Column of a CSV file.
             value: Column of a number or a class of each place.
             shares: Of the places in training, validation and test.
+            split: ``'region'`` divides them from west to east, ``'blocks'`` into squares between
+                each other, see :func:`~torchgeo_geosane.datasets.photo_parts.split_photos`.
             train_fraction: Share of the training places to train on.
             mean: Mean of each band; None is the sensor's.
             std: Standard deviation of each band; None is the sensor's.
             num_workers: Worker processes.
-            seed: Draws where places lie in their chips, and the share of the training places.
+            seed: Draws where places lie in their chips, the blocks, and the share of the training
+                places.
             options: What else the imagery is given.
 
         Raises:
@@ -91,7 +96,8 @@ class GeoPhotosDataModule(NonGeoDataModule):
             'latitude': latitude,
             'value': value,
         }
-        self.shares, self.train_fraction, self.seed = shares, train_fraction, seed
+        self.shares, self.split = shares, split
+        self.train_fraction, self.seed = train_fraction, seed
         self._given = mean, std
         photo = get_sensor('rgb')
         self._photo_mean = torch.tensor(photo.mean).view(-1, 1, 1)
@@ -119,7 +125,7 @@ class GeoPhotosDataModule(NonGeoDataModule):
         if stage == 'predict':
             self.predict_dataset = self.data
             return
-        train, val, test = split_photos(self.data, self.shares)
+        train, val, test = split_photos(self.data, self.shares, self.split, self.seed)
         if self.train_fraction < 1:
             generator = torch.Generator().manual_seed(self.seed)
             order = torch.randperm(len(train), generator=generator).tolist()

@@ -1,7 +1,7 @@
 """Photos, or any points, with the satellite image around them."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -202,36 +202,3 @@ def _square(image: Image.Image, size: int) -> Tensor:
     left, top = (width - size) // 2, (height - size) // 2
     square = image.crop((left, top, left + size, top + size))
     return torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1)
-
-
-def split_photos(
-    data: GeoPhotos, shares: Sequence[float] = (0.7, 0.15, 0.15)
-) -> tuple[list[int], list[int], list[int]]:
-    """Training, validation and test places from west to east, whose chips share no ground.
-
-    Args:
-        data: The places.
-        shares: Of the places in each part, before those are left out whose chips reach into
-            another part's.
-
-    Returns:
-        Numbers of the places of each part.
-
-    Raises:
-        DataError: If a part is empty.
-    """
-    boxes = data.boxes
-    middles = (boxes[:, 0] + boxes[:, 2]) / 2
-    cuts = np.quantile(middles, np.cumsum(shares)[:2])
-    parts = (
-        np.flatnonzero(boxes[:, 2] <= cuts[0]).tolist(),
-        np.flatnonzero((boxes[:, 0] >= cuts[0]) & (boxes[:, 2] <= cuts[1])).tolist(),
-        np.flatnonzero(boxes[:, 0] >= cuts[1]).tolist(),
-    )
-    if not all(parts):
-        counts = ', '.join(str(len(part)) for part in parts)
-        raise DataError(
-            f'{len(data)} places cannot be divided from west to east without shared ground (training, '
-            f'validation, test: {counts}): give more places, further apart, or a smaller size'
-        )
-    return parts

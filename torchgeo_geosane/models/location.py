@@ -5,6 +5,7 @@ GAIR (arXiv 2503.16683, section 3.3), after GeoCLIP (arXiv 2309.16020).
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,9 @@ from torchgeo_geosane.errors import LocationError
 _A1, _A2, _A3, _A4 = 1.340264, -0.081106, 0.000893, 0.003796
 # The equator then is from -1 to 1.
 _SCALE = 66.50336 / 180
+
+# GAIR's: waves of some 20,000, 1,250 and 80 km.
+GLOBAL_SIGMAS = (2.0**0, 2.0**4, 2.0**8)
 
 
 def equal_earth(coordinates: Tensor) -> Tensor:
@@ -87,7 +91,7 @@ class LocationEncoder(nn.Module):
         embed_dim: int = 768,
         hidden_dim: int = 1024,
         frequencies: int = 256,
-        sigmas: tuple[float, ...] = (2.0**0, 2.0**4, 2.0**8),
+        sigmas: Sequence[float] = GLOBAL_SIGMAS,
         seed: int = 0,
     ) -> None:
         """Build it.
@@ -96,9 +100,18 @@ class LocationEncoder(nn.Module):
             embed_dim: Width of the embedding.
             hidden_dim: Width of the three hidden layers of each scale's network.
             frequencies: Waves of each scale; each gives a sine and a cosine.
-            sigmas: Standard deviations of the frequencies, one a scale: larger is finer.
+            sigmas: Standard deviations of the frequencies, one a scale: larger is finer. A wave of
+                frequency σ is some 20,000 km / σ long, so a district of 15 km wants 2¹⁰ to 2¹⁴.
             seed: Draws the frequencies, which are not trained.
+
+        Raises:
+            LocationError: If a scale is not above 0, or none is given.
         """
+        if not sigmas or not all(0 < sigma < math.inf for sigma in sigmas):
+            raise LocationError(
+                f'scales {list(sigmas)}: give one or more standard deviations above 0, as '
+                f'{list(GLOBAL_SIGMAS)}'
+            )
         super().__init__()
         self.embed_dim = embed_dim
         generator = torch.Generator().manual_seed(seed)

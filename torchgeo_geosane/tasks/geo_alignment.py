@@ -17,6 +17,7 @@ from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.errors import DataError, SpecError, did_you_mean
 from torchgeo_geosane.models import ImageEncoder, LocationEncoder
 from torchgeo_geosane.models.interpolation import Interpolation, check_interpolation, interpolation
+from torchgeo_geosane.models.location import GLOBAL_SIGMAS
 from torchgeo_geosane.tasks.contrast import info_nce, recall, same_place
 from torchgeo_geosane.tasks.versions import BaseTask
 
@@ -75,6 +76,7 @@ class GeoAlignmentTask(BaseTask):
         satellite_teacher: str | None = None,
         photo_teacher: str | None = None,
         location_hidden: int = 1024,
+        location_sigmas: Sequence[float] = GLOBAL_SIGMAS,
         queue_size: int = 4096,
         temperature: float = 0.07,
         lr: float = 1e-4,
@@ -97,6 +99,9 @@ class GeoAlignmentTask(BaseTask):
                 encoder's mean feature is to agree with; it sees the same bands.
             photo_teacher: The same for the photos.
             location_hidden: Width of the location encoder's layers.
+            location_sigmas: Its scales, see
+                :class:`~torchgeo_geosane.models.location.LocationEncoder`; the paper's are for
+                the globe.
             queue_size: Earlier coordinates that are kept as negatives.
             temperature: What cosines are divided by.
             lr: Learning rate of AdamW.
@@ -124,7 +129,9 @@ class GeoAlignmentTask(BaseTask):
         self.photo = ImageEncoder(options['photo'], options['photo_pretrained'])
         self.local = interpolation(options['interpolation'], self.satellite.out_channels, width)
         self.photo_projection = nn.Linear(self.photo.out_channels, width)
-        self.location = LocationEncoder(width, options['location_hidden'])
+        self.location = LocationEncoder(
+            width, options['location_hidden'], sigmas=options['location_sigmas']
+        )
         self.satellite_teacher = _Teacher.of(
             options['satellite_teacher'], options['in_channels'], self.satellite.out_channels
         )

@@ -1,5 +1,6 @@
 """A value or a class at a point inside an image: field plots, species, prices."""
 
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -11,6 +12,7 @@ from torchmetrics.regression import MeanSquaredError, R2Score
 from torchgeo_geosane.errors import SpecError, did_you_mean
 from torchgeo_geosane.models import ImageEncoder, LocationEncoder
 from torchgeo_geosane.models.interpolation import Interpolation, check_interpolation, interpolation
+from torchgeo_geosane.models.location import GLOBAL_SIGMAS
 from torchgeo_geosane.tasks.versions import BaseTask
 
 Kind = Literal['classification', 'regression']
@@ -38,6 +40,7 @@ class PointTask(BaseTask):
         interpolation: Interpolation = 'local',
         embed_dim: int = 256,
         location_hidden: int = 256,
+        location_sigmas: Sequence[float] = GLOBAL_SIGMAS,
         freeze_backbone: bool = False,
         lr: float = 1e-3,
         weight_decay: float = 0.05,
@@ -54,6 +57,8 @@ class PointTask(BaseTask):
             interpolation: How the feature map is read at a point.
             embed_dim: Width of the embeddings.
             location_hidden: Width of the location encoder's layers.
+            location_sigmas: Its scales, see
+                :class:`~torchgeo_geosane.models.location.LocationEncoder`.
             freeze_backbone: Whether the backbone stays as it is.
             lr: Learning rate of AdamW.
             weight_decay: AdamW's.
@@ -81,7 +86,9 @@ class PointTask(BaseTask):
             self.encoder.requires_grad_(not options['freeze_backbone'])
             self.local = interpolation(options['interpolation'], self.encoder.out_channels, width)
         if options['uses'] != 'image':
-            self.location = LocationEncoder(width, options['location_hidden'])
+            self.location = LocationEncoder(
+                width, options['location_hidden'], sigmas=options['location_sigmas']
+            )
         outputs = options['num_classes'] if options['kind'] == 'classification' else 1
         parts = 2 if options['uses'] == 'both' else 1
         self.head = nn.Sequential(nn.LayerNorm(parts * width), nn.Linear(parts * width, outputs))
