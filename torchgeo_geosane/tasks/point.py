@@ -10,9 +10,10 @@ from torchmetrics.classification import MulticlassAccuracy
 from torchmetrics.regression import MeanSquaredError, R2Score
 
 from torchgeo_geosane.errors import SpecError, did_you_mean
-from torchgeo_geosane.models import ImageEncoder, LocationEncoder
+from torchgeo_geosane.models import ImageEncoder
 from torchgeo_geosane.models.interpolation import Interpolation, check_interpolation, interpolation
 from torchgeo_geosane.models.location import GLOBAL_SIGMAS
+from torchgeo_geosane.models.location_encoders import LocationEncoderName, location_encoder
 from torchgeo_geosane.tasks.versions import BaseTask
 
 Kind = Literal['classification', 'regression']
@@ -39,6 +40,8 @@ class PointTask(BaseTask):
         uses: Uses = 'image',
         interpolation: Interpolation = 'local',
         embed_dim: int = 256,
+        location_encoder: LocationEncoderName = 'fourier',
+        location_pretrained: bool = False,
         location_hidden: int = 256,
         location_sigmas: Sequence[float] = GLOBAL_SIGMAS,
         freeze_backbone: bool = False,
@@ -56,9 +59,12 @@ class PointTask(BaseTask):
             uses: ``image``, ``location`` or ``both``.
             interpolation: How the feature map is read at a point.
             embed_dim: Width of the embeddings.
-            location_hidden: Width of the location encoder's layers.
+            location_encoder: ``fourier``, the paper's; or ``satclip``, TorchGeo's (0.10 and later).
+            location_pretrained: Whether ``satclip`` starts from its weights.
+            location_hidden: Width of the layers of ``fourier``.
             location_sigmas: Its scales, see
-                :class:`~torchgeo_geosane.models.location.LocationEncoder`.
+                :class:`~torchgeo_geosane.models.location.LocationEncoder`; the default ones are
+                for the globe.
             freeze_backbone: Whether the backbone stays as it is.
             lr: Learning rate of AdamW.
             weight_decay: AdamW's.
@@ -86,8 +92,12 @@ class PointTask(BaseTask):
             self.encoder.requires_grad_(not options['freeze_backbone'])
             self.local = interpolation(options['interpolation'], self.encoder.out_channels, width)
         if options['uses'] != 'image':
-            self.location = LocationEncoder(
-                width, options['location_hidden'], sigmas=options['location_sigmas']
+            self.location = location_encoder(
+                options['location_encoder'],
+                width,
+                options['location_hidden'],
+                options['location_sigmas'],
+                options['location_pretrained'],
             )
         outputs = options['num_classes'] if options['kind'] == 'classification' else 1
         parts = 2 if options['uses'] == 'both' else 1
