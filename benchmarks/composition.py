@@ -7,7 +7,7 @@
 On the Sentinel-2 land-use scene. Features of frozen encoders are computed once; what is trained is a linear
 map from all levels of an encoder, at a quarter of the resolution, to classes. A student is trained
 whole, on labels alone, and taught by three. Each seed draws half of the training chips, the same for all.
-Does what ``output/composition`` has no record of, some seven minutes of one core in all, and writes
+Does what ``output/composition`` has no record of, some five minutes of one core in all, and writes
 docs/benchmarks/composition.{md,png}.
 """
 
@@ -16,31 +16,25 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import timm
 import torch
 import torch.nn.functional as F
 import yaml
-from matplotlib.figure import Figure
-from measure import machine
+from composition_report import write
 from torch import Tensor, nn
 
 import torchgeo_geosane  # noqa: F401 - timm knows the names
 from torchgeo_geosane.callbacks.distil import soft_classes
-from torchgeo_geosane.compare.figures import COLOURS, draw_bar, name_rows
-from torchgeo_geosane.compare.statistics import Difference, Mean, holm
-from torchgeo_geosane.compare.table import markdown_table
-from torchgeo_geosane.compare.verdict import format_estimate
 from torchgeo_geosane.datamodules import ImageryDataModule
 from torchgeo_geosane.datamodules.windows import grid_windows
+from torchgeo_geosane.datasets import Imagery
 
 ROOT = Path(__file__).parents[1]
-OUT = ROOT / 'docs' / 'benchmarks'
 BANDS = ['B2', 'B3', 'B4', 'B8', 'B11', 'B12']
 CHIP, STRIDE, CLASSES, NOTHING = 64, 4, 8, 255
 SIX = 'tf_efficientnet_b4.sentinel2_6&prompt=ukis%3A6b_l2a'
@@ -56,21 +50,6 @@ FROZEN = {
     'two': [SIX, FOUR],
     'three': [SIX, FOUR, COLOUR],
 }
-TITLES = {
-    'six': 'EfficientNet-B4, six bands',
-    'four': 'EfficientNet-B4, four bands',
-    'colour': 'MobileNetV3, three bands',
-    'average': 'average of both EfficientNets',
-    'two': 'two: both EfficientNets',
-    'three': 'three: and MobileNetV3',
-    'student': 'student: MobileNetV3, trained whole',
-    'taught': 'the same, taught by three',
-}
-PAIRS = (
-    *(('two', 'six'), ('two', 'four'), ('two', 'average')),
-    *(('three', 'six'), ('three', 'colour'), ('three', 'two')),
-    *(('taught', 'student'), ('taught', 'three')),
-)
 
 
 @dataclass(frozen=True)
@@ -86,23 +65,28 @@ class Part:
     labels: Tensor
 
 
-def read() -> dict[str, Part]:
-    """The scene of the quickstart, its training and its test part."""
-    fit = yaml.safe_load((ROOT / 'examples' / 'ensemble.yaml').read_text())
-    arguments = {**fit['data']['init_args'], 'bands': BANDS, 'patch_size': CHIP}
-    data = ImageryDataModule(**arguments)
-    data.setup('fit')
-    data.setup('test')
-    parts = {'train': data.train_dataset.dataset, 'test': data.test_dataset}
-    found = {}
-    for name, part in parts.items():
-        samples = [part[window] for window in grid_windows(part, CHIP)]
-        images = torch.stack([sample['image'].float() for sample in samples])
-        labels = torch.stack([sample['mask'].long() for sample in samples]).squeeze(1)
-        quarter = labels[:, STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
-        kept = (quarter != NOTHING).flatten(1).any(1)
-        found[name] = Part(data.aug({'image': images})['image'][kept], quarter[kept])
-    return found
+def read(folder: Path) -> dict[str, Part]:
+    """The scene of the quickstart, its training and its test part; kept in a file, from call to call."""
+    path = folder / 'parts.pt'
+    if not path.exists():
+        fit = yaml.safe_load((ROOT / 'examples' / 'ensemble.yaml').read_text())
+        data = ImageryDataModule(**{**fit['data']['init_args'], 'patch_size': CHIP})
+        data.setup('fit')
+        data.setup('test')
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = {'train': data.train_dataset.dataset, 'test': data.test_dataset}
+        torch.save({name: chips_of(part, data) for name, part in parts.items()}, path)
+    return {name: Part(*tensors) for name, tensors in torch.load(path).items()}
+
+
+def chips_of(part: Imagery, data: ImageryDataModule) -> tuple[Tensor, Tensor]:
+    """Those with a label: images, normalised, and labels at a quarter of the resolution."""
+    samples = [part[window] for window in grid_windows(part, CHIP)]
+    images = torch.stack([sample['image'].float() for sample in samples])
+    labels = torch.stack([sample['mask'].long() for sample in samples]).squeeze(1)
+    quarter = labels[:, STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
+    kept = (quarter != NOTHING).flatten(1).any(1)
+    return data.aug({'image': images})['image'][kept], quarter[kept]
 
 
 def features_of(members: Sequence[str]) -> nn.Module:
@@ -136,7 +120,7 @@ def columns(maps: Sequence[Tensor]) -> Tensor:
 
 @torch.no_grad()
 def extract(members: Sequence[str], images: Tensor, folder: Path, part: str) -> Tensor:
-    """Columns of all chips; kept in a file, from call to call."""
+    """Columns of all chips, float16; kept in a file, from call to call."""
     digest = hashlib.sha256(f'{members} {part}'.encode()).hexdigest()[:16]
     path = folder / f'{digest}.pt'
     if not path.exists():
@@ -144,17 +128,15 @@ def extract(members: Sequence[str], images: Tensor, folder: Path, part: str) -> 
         found = torch.cat([columns(model(batch)).half() for batch in images.split(16)])
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(found, path)
-    return torch.load(path).float()
+    return torch.load(path)
 
 
-def train_head(columns: Tensor, labels: Tensor, seed: int, steps: int = 200) -> nn.Linear:
+def train_head(pixels: Tensor, wanted: Tensor, seed: int, steps: int = 200) -> nn.Linear:
     """A linear map from columns to classes, trained on pixels with a label."""
     torch.manual_seed(seed)
-    pixels = columns.movedim(1, -1)[labels != NOTHING]
-    wanted = labels[labels != NOTHING]
     head = nn.Linear(pixels.shape[1], CLASSES)
     for batch in training(head.parameters(), len(pixels), 512, steps, 1e-3, seed):
-        F.cross_entropy(head(pixels[batch]), wanted[batch]).backward()
+        F.cross_entropy(head(pixels[batch].float()), wanted[batch]).backward()
     return head
 
 
@@ -201,34 +183,72 @@ def train_student(part: Part, taught: Tensor | None, seed: int, steps: int = 60)
 
 
 def mean_iou(answers: Tensor, labels: Tensor) -> float:
-    """Over classes that the labels have."""
-    known = labels != NOTHING
-    pairs = labels[known] * CLASSES + answers.argmax(1)[known]
+    """Over classes that the labels have; both of pixels with a label."""
+    pairs = labels * CLASSES + answers
     table = torch.bincount(pairs, minlength=CLASSES**2).view(CLASSES, CLASSES).double()
     union = table.sum(0) + table.sum(1) - table.diag()
     return float((table.diag() / union)[table.sum(1) > 0].mean())
 
 
-def run_seed(parts: Mapping[str, Part], seed: int, folder: Path) -> dict[str, float]:
-    """The test mIoU of all, trained on one half of the training chips."""
-    chips = len(parts['train'].images)
-    half = torch.randperm(chips, generator=torch.Generator().manual_seed(seed))[: chips // 2]
-    train = Part(parts['train'].images[half], parts['train'].labels[half])
-    found, teacher = {}, None
-    for name, members in FROZEN.items():
-        inputs = {key: extract(members, part.images, folder, key) for key, part in parts.items()}
-        seen = inputs['train'][half]
-        head = train_head(seen, train.labels, seed)
+@dataclass(frozen=True)
+class Pixels:
+    """Pixels with a label of all chips of a part.
+
+    Attributes:
+        columns: float16 [pixels, channels].
+        labels: int64 [pixels].
+        chips: Which chip each is of, int64 [pixels].
+    """
+
+    columns: Tensor
+    labels: Tensor
+    chips: Tensor
+
+    @classmethod
+    def of(cls, columns: Tensor, labels: Tensor) -> 'Pixels':
+        """Take them out of chips."""
+        known = labels != NOTHING
+        return cls(columns.movedim(1, -1)[known], labels[known], known.nonzero()[:, 0])
+
+
+class Experiment:
+    """All that seeds share: chips, and the columns of frozen encoders."""
+
+    def __init__(self, folder: Path) -> None:
+        self.parts = read(folder)
+        self.pixels: dict[tuple[str, str], Pixels] = {}
+        for name, members in FROZEN.items():
+            for key, part in self.parts.items():
+                columns = extract(members, part.images, folder, key)
+                self.pixels[name, key] = Pixels.of(columns, part.labels)
+                if (name, key) == ('three', 'train'):
+                    self.teacher = columns
+
+    def run(self, seed: int) -> dict[str, float]:
+        """The test mIoU of all, trained on one half of the training chips."""
+        train, test = self.parts['train'], self.parts['test']
+        order = torch.randperm(len(train.images), generator=torch.Generator().manual_seed(seed))
+        half = order[: len(order) // 2]
+        found = {}
+        for name in FROZEN:
+            seen, tested = self.pixels[name, 'train'], self.pixels[name, 'test']
+            mine = torch.isin(seen.chips, half)
+            head = train_head(seen.columns[mine], seen.labels[mine], seed)
+            with torch.no_grad():
+                answers = [head(batch.float()).argmax(1) for batch in tested.columns.split(4096)]
+            found[name] = mean_iou(torch.cat(answers), tested.labels)
+        # The last head is that of three.
         with torch.no_grad():
-            answers = head(inputs['test'].movedim(1, -1)).movedim(-1, 1)
-            teacher = head(seen.movedim(1, -1)).movedim(-1, 1)
-        found[name] = mean_iou(answers, parts['test'].labels)
-    for name, taught in (('student', None), ('taught', teacher)):
-        student = train_student(train, taught, seed)
-        with torch.no_grad():
-            answers = torch.cat([student(batch) for batch in parts['test'].images.split(16)])
-        found[name] = mean_iou(answers, parts['test'].labels)
-    return found
+            taught = torch.cat(
+                [head(self.teacher[at].float().movedim(0, -1)).movedim(-1, 0)[None] for at in half]
+            )
+        chosen, known = Part(train.images[half], train.labels[half]), test.labels != NOTHING
+        for name, teacher in (('student', None), ('taught', taught)):
+            student = train_student(chosen, teacher, seed)
+            with torch.no_grad():
+                answer = torch.cat([student(batch) for batch in test.images.split(16)])
+            found[name] = mean_iou(answer.argmax(1)[known], test.labels[known])
+        return found
 
 
 def cost(model: nn.Module, trained: int, ask: Callable[[Tensor], Any]) -> list[str]:
@@ -265,65 +285,19 @@ def main() -> None:
     parser.add_argument('--output', type=Path, default=ROOT / 'output' / 'composition')
     options = parser.parse_args()
     os.chdir(ROOT)
-    parts: dict[str, Part] = {}
+    experiment: Experiment | None = None
     records = []
     for seed in range(options.seeds):
         path = options.output / f'seed{seed}.json'
         if not path.exists():
-            parts = parts or read()
-            found = run_seed(parts, seed, options.output)
-            path.write_text(json.dumps(found))
+            experiment = experiment or Experiment(options.output)
+            path.write_text(json.dumps(experiment.run(seed)))
         records.append(json.loads(path.read_text()))
         print(f'seed {seed}: {records[-1]}', flush=True)
     path = options.output / 'costs.json'
     if not path.exists():
         path.write_text(json.dumps(costs()))
     write(records, json.loads(path.read_text()))
-
-
-def write(records: Sequence[Mapping[str, float]], costs: Mapping[str, list[str]]) -> None:
-    """Write the tables and the figure."""
-    values = {name: {seed: each[name] for seed, each in enumerate(records)} for name in TITLES}
-    differences = [Difference.between(values[one], values[other]) for one, other in PAIRS]
-    adjusted = holm([difference.p_value for difference in differences])
-    lines = []
-    for name, title in TITLES.items():
-        mean = Mean.of(list(values[name].values()))
-        lines.append([title, format_estimate(mean.mean, mean.low, mean.high), *costs[name]])
-    header = ['', 'test mIoU [95 %]', 'parameters (M)', 'trained (M)', 'ms an image of 256 × 256']
-    compared = [
-        [
-            f'{one} minus {other}',
-            format_estimate(each.mean.mean, each.mean.low, each.mean.high, sign=True),
-            f'{each.wins * len(each.by_seed):g} of {len(each.by_seed)}',
-            f'{p:.2g}',
-        ]
-        for (one, other), each, p in zip(PAIRS, differences, adjusted, strict=True)
-    ]
-    text = (
-        f'{machine()} {len(records)} seeds. Regenerate: `python benchmarks/composition.py`.\n\n'
-        f'{markdown_table(header, lines)}\n\n'
-        f'{markdown_table(["Paired difference", "mIoU [95 %]", "Wins", "p (Holm)"], compared)}\n'
-    )
-    (OUT / 'composition.md').write_text(text)
-    draw(differences, OUT / 'composition.png')
-    print(text)
-
-
-def draw(differences: Sequence[Difference], path: Path) -> None:
-    """A forest plot: every seed's difference, and the mean with its interval."""
-    style: Any = {'font.size': 9, 'axes.spines.top': False, 'axes.spines.right': False}
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(7.2, 3.4), layout='constrained', dpi=120)
-        axes = figure.add_subplot()
-        for row, each in enumerate(differences):
-            seeds = list(each.by_seed.values())
-            axes.plot(seeds, [row + 0.2] * len(seeds), '|', ms=6, color=COLOURS[1], alpha=0.7)
-            draw_bar(axes, row - 0.1, each.mean.mean, each.mean.low, each.mean.high)
-        axes.axvline(0, color='black', lw=0.8)
-        name_rows(axes, [f'{one} − {other}' for one, other in PAIRS])
-        axes.set_xlabel('difference of the test mIoU: mean with 95 % interval, and every seed')
-        figure.savefig(path, facecolor='white')
 
 
 if __name__ == '__main__':

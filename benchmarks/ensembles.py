@@ -2,12 +2,14 @@
 
     python benchmarks/ensembles.py
 
-Each architecture beside a ResNet-18, as a feature extractor. Architectures that `output` has are not
-tried again. Writes docs/benchmarks/ensembles.md.
+Each architecture beside a ResNet-18, as a feature extractor: one of each of timm's families first, then the
+others. Architectures that `output` has are not tried again; `--minutes` stops in time, and what was not
+tried is said. All take some 20 minutes of one core. Writes docs/benchmarks/ensembles.md.
 """
 
 import argparse
 import json
+import time
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -68,26 +70,52 @@ def main() -> None:
     """Try what has not been tried, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--output', type=Path, default=ROOT / 'output' / 'ensembles.json')
+    parser.add_argument('--minutes', type=float, default=60)
     options = parser.parse_args()
     warnings.simplefilter('ignore')
     found = json.loads(options.output.read_text()) if options.output.exists() else {}
+    end = time.monotonic() + 60 * options.minutes
     names = [name for name in timm.list_models() if not name.startswith('geosane_')]
-    for name in names:
-        if name not in found:
+    for name in families_first(names, found):
+        if name not in found and time.monotonic() < end:
             found[name] = try_architecture(name)
             options.output.parent.mkdir(parents=True, exist_ok=True)
             options.output.write_text(json.dumps(found))
-    counts = Counter(found[name].partition(':')[0] for name in names)
-    rows = '\n'.join(f'| {result} | {count} |' for result, count in counts.most_common())
-    others = [name for name in names if found[name] not in {'runs'} and 'timm' not in found[name]]
-    text = (
-        f'{machine()} {len(names)} architectures of timm {timm.__version__}, each beside a ResNet-18. '
-        f'Regenerate: `python benchmarks/ensembles.py`.\n\n| result | architectures |\n|---|---|\n{rows}\n'
-    )
-    if others:
-        text += '\n' + '\n'.join(f'- `{name}`: {found[name]}' for name in others[:20]) + '\n'
+    text = report(names, found)
     OUT.write_text(text)
     print(text)
+
+
+def family_of(name: str) -> str:
+    """Timm's module of an architecture."""
+    return timm.models.model_entrypoint(name).__module__.rpartition('.')[2]
+
+
+def families_first(names: list[str], found: dict[str, str]) -> list[str]:
+    """One of each family that has none yet, then the others."""
+    known = {family_of(name) for name in found}
+    firsts: dict[str, str] = {}
+    for name in names:
+        if family_of(name) not in known:
+            firsts.setdefault(family_of(name), name)
+    return [*firsts.values(), *names]
+
+
+def report(names: list[str], found: dict[str, str]) -> str:
+    """The table, and what does not run."""
+    tried = [name for name in names if name in found]
+    families = {family_of(name) for name in names}
+    counts = Counter(found[name].partition(':')[0] for name in tried)
+    rows = '\n'.join(f'| {result} | {count} |' for result, count in counts.most_common())
+    text = (
+        f'{machine()} {len(tried)} of the {len(names)} architectures of timm {timm.__version__}, of '
+        f'{len({family_of(name) for name in tried})} of its {len(families)} families, each beside a ResNet-18. '
+        f'Regenerate: `python benchmarks/ensembles.py`.\n\n| result | architectures |\n|---|---|\n{rows}\n'
+    )
+    others = [name for name in tried if found[name] != 'runs']
+    if others:
+        text += '\n' + '\n'.join(f'- `{name}`: {found[name]}' for name in others[:20]) + '\n'
+    return text
 
 
 if __name__ == '__main__':

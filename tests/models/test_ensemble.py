@@ -153,3 +153,23 @@ def test_a_classifier_as_timm_has_them() -> None:
 def test_what_is_no_ensemble(make: Any, message: str) -> None:
     with pytest.raises(ArchitectureError, match=message):
         make(extractor('resnet18'), extractor('convnext_atto'))
+
+
+class Tokens(nn.Module):
+    """An extractor that says where its maps would be, and gives class tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.feature_info = extractor('convnext_atto').model.feature_info
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return [images.mean((2, 3)).expand(-1, width) for width in self.feature_info.channels()]
+
+
+def test_members_that_give_tokens_are_named() -> None:
+    ensemble = FeatureEnsemble([extractor('resnet18'), Member('tokens', Tokens(), (3,))])
+    with pytest.raises(ArchitectureError, match=r"'tokens' gives values of shape \[2, 40\]"):
+        ensemble(images())
+    unpooled = classifier('test_vit', global_pool='')
+    with pytest.raises(ArchitectureError, match='or another global_pool'):
+        PooledEnsemble([classifier('resnet18'), unpooled], 3)(images())

@@ -15,6 +15,7 @@ from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 from torchgeo_geosane.errors import ArchitectureError, did_you_mean
+from torchgeo_geosane.models.levels import Level, common_size, pyramid, resized
 
 Join = Literal['concat', 'mean']
 
@@ -79,7 +80,7 @@ class FeatureEnsemble(nn.Module):
         super().__init__()
         _check(members, join, reduce)
         infos = [_levels(member) for member in members]
-        strides, sources = _pyramid(infos)
+        strides, sources = pyramid(infos)
         chosen = range(len(strides)) if out_indices is None else list(out_indices)
         if any(not -len(strides) <= at < len(strides) for at in chosen):
             raise ArchitectureError(
@@ -88,6 +89,7 @@ class FeatureEnsemble(nn.Module):
             )
         self._strides = [strides[at] for at in chosen]
         self._sources = [[levels[at] for at in chosen] for levels in sources]
+        self._names = [member.name for member in members]
         self._channels = [list(member.channels) for member in members]
         self.members = nn.ModuleList(_member(member.model, trainable) for member in members)
         widths = [
@@ -113,17 +115,22 @@ class FeatureEnsemble(nn.Module):
 
         Returns:
             float ``[batch, width, rows, columns]`` each.
+
+        Raises:
+            ArchitectureError: If a member gives tokens in the place of maps.
         """
         found = [
-            member(images[:, channels])
-            for member, channels in zip(self.members, self._channels, strict=True)
+            _checked(name, member(images[:, channels]), 4)
+            for name, member, channels in zip(
+                self._names, self.members, self._channels, strict=True
+            )
         ]
         height, width = images.shape[-2:]
         levels = []
         for at, stride in enumerate(self._strides):
             maps = [maps[levels_[at]] for maps, levels_ in zip(found, self._sources, strict=True)]
-            size = _common_size(maps, (-(-height // stride), -(-width // stride)))
-            levels.append(self.joins[at]([_resized(each, size) for each in maps]))
+            size = common_size(maps, (-(-height // stride), -(-width // stride)))
+            levels.append(self.joins[at]([resized(each, size) for each in maps]))
         return levels
 
 
@@ -156,6 +163,7 @@ class PooledEnsemble(nn.Module):
         """
         super().__init__()
         _check(members, join, reduce)
+        self._names = [member.name for member in members]
         self._channels = [list(member.channels) for member in members]
         widths = [_features(member.model) for member in members]
         self.members = nn.ModuleList(_member(member.model, trainable) for member in members)
@@ -173,12 +181,18 @@ class PooledEnsemble(nn.Module):
         self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Joined features of images ``[batch, channels, height, width]``: ``[batch, width]``."""
+        """Joined features of images ``[batch, channels, height, width]``: ``[batch, width]``.
+
+        Raises:
+            ArchitectureError: If a member does not pool.
+        """
         found = [
-            member(images[:, channels])[..., None, None]
-            for member, channels in zip(self.members, self._channels, strict=True)
+            _checked(name, [member(images[:, channels])], 2)[0]
+            for name, member, channels in zip(
+                self._names, self.members, self._channels, strict=True
+            )
         ]
-        return self.joined(found).flatten(1)
+        return self.joined([each[..., None, None] for each in found]).flatten(1)
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
         """Scores of the classes; the features where ``pre_logits``."""
@@ -229,6 +243,18 @@ class _Join(nn.Module):
         return torch.stack(mapped).mean(0)
 
 
+def _checked(name: str, found: list[Tensor], dimensions: int) -> list[Tensor]:
+    """What a member gives, if it is maps where maps are wanted, and vectors where they are."""
+    for each in found:
+        if each.ndim != dimensions:
+            what = 'maps [batch, channels, rows, columns]' if dimensions == 4 else 'vectors'
+            raise ArchitectureError(
+                f'{name!r} gives values of shape {list(each.shape)}, such as tokens of classes, and {what} are '
+                'joined: take another architecture, or another global_pool'
+            )
+    return found
+
+
 def _normalised(values: Tensor) -> Tensor:
     """Mean 0 and variance 1 over the channels of each pixel."""
     last = values.movedim(1, -1)
@@ -253,11 +279,7 @@ class _ChannelsFirst(nn.Module):
         return [each.movedim(-1, 1) for each in found] if self._last else found
 
 
-_Level = tuple[int, int]
-"""Channels and stride."""
-
-
-def _levels(member: Member) -> list[_Level]:
+def _levels(member: Member) -> list[Level]:
     info: Any = getattr(member.model, 'feature_info', None)
     if not hasattr(info, 'reduction'):
         raise ArchitectureError(
@@ -270,48 +292,6 @@ def _features(model: nn.Module) -> int:
     width = getattr(model, 'head_hidden_size', None) or getattr(model, 'num_features', None)
     assert isinstance(width, int)
     return width
-
-
-def _pyramid(infos: Sequence[Sequence[_Level]]) -> tuple[list[int], list[list[int]]]:
-    """Strides of the levels, and which of its own levels each member gives for each.
-
-    A member whose maps all have one stride, a ViT, gives its layers in order, the last one last.
-    """
-    strides = sorted({stride for info in infos if not _is_flat(info) for _, stride in info})
-    if not strides:
-        count = min(len(info) for info in infos)
-        strides = [min(info[0][1] for info in infos)] * count
-    sources = []
-    for info in infos:
-        if _is_flat(info):
-            last, steps = len(info) - 1, max(len(strides) - 1, 1)
-            sources.append([round(at * last / steps) for at in range(len(strides))])
-        else:
-            own = [stride for _, stride in info]
-            sources.append([_nearest(own, stride) for stride in strides])
-    return strides, sources
-
-
-def _is_flat(info: Sequence[_Level]) -> bool:
-    return len({stride for _, stride in info}) == 1
-
-
-def _nearest(own: Sequence[int], stride: int) -> int:
-    """The level of that stride; of several the deepest; else the next finer, or the finest, one."""
-    finer = [at for at, each in enumerate(own) if each <= stride]
-    return finer[-1] if finer else 0
-
-
-def _common_size(maps: Sequence[Tensor], wanted: tuple[int, int]) -> tuple[int, int]:
-    """That of the maps nearest to a size: no map of the level's own stride is resized."""
-    sizes = [(each.shape[-2], each.shape[-1]) for each in maps]
-    return min(sizes, key=lambda size: abs(size[0] - wanted[0]) + abs(size[1] - wanted[1]))
-
-
-def _resized(each: Tensor, size: tuple[int, int]) -> Tensor:
-    if each.shape[-2:] == size:
-        return each
-    return F.interpolate(each, size, mode='bilinear', align_corners=False)
 
 
 def _check(members: Sequence[Member], join: str, reduce: int | None) -> None:
