@@ -47,7 +47,7 @@ class MeasuredDirective(SphinxDirective):
         text = report.read_text() if report.exists() else '*Not measured in this version.*'
         text = '\n'.join(line for line in text.splitlines() if not line.startswith('# '))
         if figure.exists():
-            text += f'\n\n![{self.arguments[0]}](benchmarks/{figure.name})\n'
+            text = f'![{self.arguments[0]}](benchmarks/{figure.name})\n\n{text}'
         return self.parse_text_to_nodes(text)
 
 
