@@ -1,362 +1,346 @@
-"""From a scene to a map: pixels a second, memory, and seams, beside a plain loop over windows.
+"""From a scene to a map: pixels a second, memory, and seams, beside plain loops over windows.
 
-    python benchmarks/predict.py
+    python benchmarks/predict.py --folder output/benchmark_predict
 
-The scenes are the quickstart's, 13 bands, written side by side and below each other as one tiled
-GeoTIFF. The plain loop is what people write: the scene read into memory, windows one after the
-other, blended by the same weights, the map written at the end. Both run the same U-Net
-(ResNet-18) over the same windows, in turn in each repeat, each in a process of its own.
-TerraTorch's tiled inference takes part where it is installed.
+Goes on where it was interrupted: what is measured lies in the folder. A U-Net with ResNet-18 is
+finetuned on the quickstart's scene, 13 bands, and maps it:
 
-Seams: the model is finetuned for a minute, since random weights see no context; the map is made
-twice, with windows that lie elsewhere, and pixels whose class differs are counted.
+- speed: `predict --scene` beside the loop that people write (the scene read into memory, windows one
+  after the other or in batches, blended by the same weights, the map written at the end) and
+  TerraTorch's tiled inference where it is installed; same windows, in turn in each repeat, each in a
+  process of its own;
+- memory: scenes of 30,000 columns, 13 bands, of growing height, through a model of four filters;
+- seams: the map beside one look at the whole scene, and beside the map whose windows lie elsewhere.
+
+It also draws the picture of a map that README and gallery show, docs/_static/scene_map.png.
 """
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
 import torch
 import yaml
+from matplotlib.figure import Figure
 from measure import machine
+from predict_ways import BATCH, OVERLAP, SIZE, WAYS, measured
+from rasterio.transform import from_origin
 
-from torchgeo_geosane.cli import main as command
-from torchgeo_geosane.datamodules.pipelines import normalisation
 from torchgeo_geosane.datasets.grid import Pixels
 from torchgeo_geosane.predict.finding import find_scenes
-from torchgeo_geosane.predict.finetuned import Finetuned, load
+from torchgeo_geosane.predict.finetuned import load
 from torchgeo_geosane.predict.inference import strips
 from torchgeo_geosane.predict.mapping import Inference, Mapper
+from torchgeo_geosane.predict.run import Request, predict
 from torchgeo_geosane.predict.scenes import Scene
-from torchgeo_geosane.predict.tiling import Tiling
+from torchgeo_geosane.predict.tiling import Axis, Tiling
 
-HERE = Path(__file__).parent
-DATA = HERE.parent / 'examples' / 'data' / 'sentinel2_landuse'
-REPORT = HERE.parent / 'docs' / 'benchmarks' / 'predict.md'
-LABELS = 'gis_osm_landuse-water_a_free_1_area-10000-to-500000.gpkg'
-CLASSES = ('farm', 'forest', 'grass', 'meadow', 'residential', 'scrub', 'water', 'wetland')
-SIZE, OVERLAP, BATCH, SHIFT = 128, 32, 8, 40
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / 'examples' / 'data' / 'sentinel2_landuse'
+REPORT = ROOT / 'docs' / 'benchmarks' / 'predict.md'
+PICTURE = ROOT / 'docs' / '_static' / 'scene_map.png'
+HEIGHT, WIDTH = 768, 1536
+COLUMNS, ROWS = 30_000, (1024, 2048, 4096)
+TILINGS = [(128, 0), (128, 32), (128, 64), (256, 64), (256, 128), (512, 128)]
+STRIDE = 32
+OURS = 'predict --scene'
 
-
-def write_fit(folder: Path, steps: int) -> tuple[Path, Path]:
-    """Finetune a U-Net on the quickstart's scene; config and checkpoint."""
-    config = folder / 'fit.yaml'
-    config.write_text(
-        yaml.safe_dump(
-            {
-                'seed_everything': 0,
-                'model': {
-                    'class_path': 'torchgeo.trainers.SemanticSegmentationTask',
-                    'init_args': {
-                        'model': 'unet',
-                        'backbone': 'resnet18',
-                        'in_channels': 13,
-                        'num_classes': len(CLASSES),
-                        'ignore_index': 255,
-                        'lr': 1e-3,
-                    },
-                },
-                'data': {
-                    'class_path': 'torchgeo_geosane.datamodules.ImageryDataModule',
-                    'init_args': {
-                        'images': {'sentinel2_all': str(DATA)},
-                        'labels': str(DATA / LABELS),
-                        'attribute': 'fclass',
-                        'classes': list(CLASSES),
-                        'patch_size': SIZE,
-                        'batch_size': 4,
-                        'length': 4 * steps,
-                    },
-                },
-                'trainer': {
-                    'max_epochs': 1,
-                    'num_sanity_val_steps': 0,
-                    'limit_val_batches': 1,
-                    'logger': False,
-                    'enable_progress_bar': False,
-                    'enable_model_summary': False,
-                    'callbacks': [
-                        {
-                            'class_path': 'lightning.pytorch.callbacks.ModelCheckpoint',
-                            'init_args': {'dirpath': str(folder), 'filename': 'last'},
-                        }
-                    ],
-                },
-                'test_after_fit': False,
-            }
-        )
-    )
-    command(['fit', '--config', str(config)])
-    return config, folder / 'last.ckpt'
+Result = dict[str, Any]
 
 
-def write_scene(path: Path, rows: int, columns: int) -> None:
-    """The quickstart's scene, some times below and beside itself, mirrored so that edges meet."""
-    files = [rasterio.open(DATA / f'T33UUU_20170216T102101_{band}.jp2') for band in _bands()]
-    height, width = max(file.height for file in files), max(file.width for file in files)
-    tile = np.stack([file.read(1, out_shape=(height, width)) for file in files])
-    fine = next(file for file in files if file.height == height)
-    profile = {
-        'driver': 'GTiff',
-        'height': rows * height,
-        'width': columns * width,
-        'count': len(files),
-        'dtype': 'uint16',
-        'crs': fine.crs,
-        'transform': fine.transform,
-        'tiled': True,
-        'blockxsize': 512,
-        'blockysize': 512,
-        'compress': 'deflate',
-        'zlevel': 1,
+def settings(filters: int | None = None) -> tuple[Result, Result]:
+    """Task and data of a fit: a U-Net, or a network of a few filters."""
+    quickstart = yaml.safe_load((ROOT / 'examples' / 'quickstart.yaml').read_text())
+    network: Result = {'model': 'unet', 'backbone': 'resnet18', 'lr': 1e-3}
+    if filters is not None:
+        network = {'model': 'fcn', 'num_filters': filters}
+    arguments = {**network, 'in_channels': 13, 'num_classes': 8, 'ignore_index': 255}
+    data = quickstart['data']
+    data['init_args'] |= {
+        'images': {'sentinel2_all': str(DATA)},
+        'labels': str(next(DATA.glob('*.gpkg'))),
     }
-    with rasterio.open(path, 'w', **profile) as file:
-        for row in range(rows):
-            for column in range(columns):
-                part = tile[:, :: -1 if row % 2 else 1, :: -1 if column % 2 else 1]
-                window = rasterio.windows.Window(column * width, row * height, width, height)
-                file.write(part, window=window)
+    model = {'class_path': 'torchgeo.trainers.SemanticSegmentationTask', 'init_args': arguments}
+    return model, data
 
 
-def _bands() -> list[str]:
-    return [*(f'B{number:02d}' for number in range(1, 9)), 'B8A', 'B09', 'B10', 'B11', 'B12']
+def finetuned(folder: Path, steps: int) -> tuple[Path, Path]:
+    """Checkpoint and config of the U-Net; trained once."""
+    run = folder / 'fit' / 'version_0'
+    checkpoint = run / 'checkpoints' / 'best.ckpt'
+    if not checkpoint.exists():
+        model, data = settings()
+        data['init_args']['length'] = 4 * steps // 2
+        content = {'seed_everything': 0, 'model': model, 'data': data}
+        content['trainer'] = {
+            'max_epochs': 2,
+            'num_sanity_val_steps': 0,
+            'enable_progress_bar': False,
+            'logger': {
+                'class_path': 'lightning.pytorch.loggers.CSVLogger',
+                'init_args': {'save_dir': str(folder), 'name': 'fit', 'version': 0},
+            },
+            'callbacks': [
+                {'class_path': 'torchgeo_geosane.callbacks.MeanIoU'},
+                {'class_path': 'torchgeo_geosane.callbacks.MapMetrics'},
+                {
+                    'class_path': 'lightning.pytorch.callbacks.ModelCheckpoint',
+                    'init_args': {'monitor': 'val_mIoU', 'mode': 'max', 'filename': 'best'},
+                },
+            ],
+        }
+        config = folder / 'fit.yaml'
+        config.write_text(yaml.safe_dump(content))
+        fit = 'import sys; from torchgeo_geosane.cli import main; sys.exit(main(sys.argv[1:]))'
+        subprocess.run([sys.executable, '-c', fit, 'fit', '--config', str(config)], check=True)
+    return checkpoint, run / 'config.yaml'
 
 
-def ours(finetuned: Finetuned, scene: Path, out: Path) -> None:
-    """This package's way."""
-    inference = Inference(window=SIZE, overlap=OVERLAP, batch_size=BATCH)
-    (found,) = find_scenes(finetuned.data, str(scene)).scenes.values()
-    Mapper(finetuned, found.data, inference).map(found, out)
+def tiny(folder: Path) -> tuple[Path, Path]:
+    """Checkpoint and config of a network of four filters, as it was drawn."""
+    from torchgeo.trainers import SemanticSegmentationTask
+
+    model, data = settings(filters=4)
+    data['init_args'] |= {'statistics': 'sensor', 'patch_size': 256}
+    config, checkpoint = folder / 'tiny.yaml', folder / 'tiny.ckpt'
+    config.write_text(yaml.safe_dump({'model': model, 'data': data}))
+    torch.manual_seed(0)
+    task = SemanticSegmentationTask(**model['init_args'])
+    torch.save({'state_dict': task.state_dict()}, checkpoint)
+    return checkpoint, config
 
 
-def plain(finetuned: Finetuned, scene: Path, out: Path) -> None:
-    """A loop over windows that holds the scene, and what it sums, in memory."""
-    (found,) = find_scenes(finetuned.data, str(scene)).scenes.values()
-    normalise = normalisation(list(found.data.units.values()), finetuned.data.scales(found.data))
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    task = finetuned.task.to(device).eval()
-    with rasterio.open(scene) as file:
-        image, profile = torch.from_numpy(file.read().astype(np.float32)), file.profile
-    tiling = Tiling(*image.shape[1:], SIZE, OVERLAP)
-    down, across = tiling.down, tiling.across
-    reach = SIZE
-    padded = torch.nn.functional.pad(image[None], (reach,) * 4, mode='reflect')[0]
-    total = torch.zeros(len(CLASSES), *padded.shape[1:])
-    for row, top in enumerate(down.starts):
-        for column, left in enumerate(across.starts):
-            place = (
-                slice(reach + top, reach + top + SIZE),
-                slice(reach + left, reach + left + SIZE),
+def whole_scene(path: Path) -> Path:
+    """The quickstart's 13 files as one."""
+    if path.exists():
+        return path
+    files = [rasterio.open(file) for file in sorted(DATA.glob('*.jp2'))]
+    # Sorted, B8A comes last.
+    files.insert(8, files.pop())
+    tile = np.stack([file.read(1, out_shape=(HEIGHT, WIDTH)) for file in files])
+    fine = next(file for file in files if file.height == HEIGHT)
+    _write(path, tile.shape, fine.crs, fine.transform, tile)
+    return path
+
+
+def empty_scene(path: Path, rows: int) -> Path:
+    """A scene of zeros, none of which take room on the disk."""
+    _write(path, (13, rows, COLUMNS), 'EPSG:32633', from_origin(3e5, 6e6, 10, 10), None)
+    return path
+
+
+def _write(path: Path, shape: tuple[int, ...], crs: Any, transform: Any, values: Any) -> None:
+    profile = {'driver': 'GTiff', 'dtype': 'uint16', 'tiled': True, 'compress': 'deflate'}
+    profile |= {'blockxsize': 512, 'blockysize': 512, 'sparse_ok': True, 'bigtiff': 'yes'}
+    profile |= dict(zip(('count', 'height', 'width'), shape, strict=True))
+    with rasterio.open(path, 'w', crs=crs, transform=transform, **profile) as file:
+        if values is not None:
+            file.write(values)
+
+
+def measure(folder: Path, steps: int, repeats: int) -> Result:
+    """Everything, each part once."""
+    results = folder / 'results.json'
+    found: Result = json.loads(results.read_text()) if results.exists() else {}
+
+    def once(name: str, work: Callable[[], Any]) -> None:
+        if name not in found:
+            print(name, flush=True)
+            found[name] = work()
+            results.write_text(json.dumps(found, indent=1))
+
+    model = finetuned(folder, steps)
+    scene = whole_scene(folder / 'scene.tif')
+    ways = [way for way in WAYS if way != 'TerraTorch' or find_spec('terratorch')]
+    for repeat in range(repeats):
+        for way in ways:
+            out = folder / 'map.tif'
+            out.unlink(missing_ok=True)
+            once(
+                f'speed/{way}/{repeat}', lambda way=way, out=out: measured(way, *model, scene, out)
             )
-            window = normalise({'image': padded[:, *place][None].to(device)})['image']
-            with torch.no_grad():
-                seen = task(window).softmax(1)[0].cpu()
-            weight = down.weights[row][:, None] * across.weights[column]
-            total[:, *place] += seen * torch.from_numpy(weight)
-    inside = slice(reach, -reach)
-    classes = total[:, inside, inside].argmax(0).to(torch.uint8).numpy()
-    profile.update(driver='COG', count=1, dtype='uint8', nodata=255)
-    for key in ('blockxsize', 'blockysize', 'tiled', 'interleave', 'zlevel'):
-        profile.pop(key, None)
-    with rasterio.open(out, 'w', **profile) as file:
-        file.write(classes, 1)
+    for rows in ROWS:
+        long, out = folder / 'long.tif', folder / 'long_map.tif'
+        out.unlink(missing_ok=True)
 
+        def grow(rows: int = rows, long: Path = long, out: Path = out) -> Result:
+            return measured(OURS, *tiny(folder), empty_scene(long, rows), out)
 
-def terratorch(finetuned: Finetuned, scene: Path, out: Path) -> None:
-    """TerraTorch's tiled inference, on the scene in memory."""
-    from terratorch.tasks.tiled_inference import tiled_inference
-
-    (found,) = find_scenes(finetuned.data, str(scene)).scenes.values()
-    normalise = normalisation(list(found.data.units.values()), finetuned.data.scales(found.data))
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    task = finetuned.task.to(device).eval()
-    with rasterio.open(scene) as file:
-        image, profile = torch.from_numpy(file.read().astype(np.float32))[None], file.profile
-    image = normalise({'image': image})['image']
-    with torch.no_grad():
-        seen = tiled_inference(
-            lambda windows, **_: task(windows.to(device)),
-            image,
-            crop=SIZE,
-            stride=SIZE - OVERLAP,
-            delta=OVERLAP // 4,
-            batch_size=BATCH,
-            average_patches=True,
-            blend_overlaps=True,
-            padding='reflect',
+        once(f'memory/{rows}', grow)
+    for size, overlap in TILINGS:
+        once(
+            f'seams/{size}/{overlap}',
+            lambda size=size, overlap=overlap: seams(model, size, overlap),
         )
-    classes = seen[0].argmax(0).to(torch.uint8).cpu().numpy()
-    profile.update(driver='COG', count=1, dtype='uint8', nodata=255)
-    for key in ('blockxsize', 'blockysize', 'tiled', 'interleave', 'zlevel'):
-        profile.pop(key, None)
-    with rasterio.open(out, 'w', **profile) as file:
-        file.write(classes, 1)
+    return found
 
 
-WAYS: dict[str, Callable[[Finetuned, Path, Path], None]] = {
-    'ours': ours,
-    'plain loop': plain,
-    'TerraTorch': terratorch,
-}
-
-
-def run_one(way: str, checkpoint: Path, config: Path, scene: Path, out: Path) -> None:
-    """One measurement, in this process: seconds and peak memory as JSON."""
-    finetuned = load(checkpoint, config)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    cpu, began = time.process_time(), time.perf_counter()
-    WAYS[way](finetuned, scene, out)
-    print(
-        json.dumps(
-            {
-                'seconds': time.perf_counter() - began,
-                'cpu': time.process_time() - cpu,
-                'memory': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-                'model': before / 1024,
-            }
+def seams(model: tuple[Path, Path], size: int, overlap: int) -> Result:
+    """Pixels in % whose class is another, by one look at the whole and by windows that lie elsewhere."""
+    finetuned_model = load(*model)
+    scene = _scene(finetuned_model)
+    mapper = Mapper(finetuned_model, scene.data, Inference(window=size))
+    one = _map(mapper, scene, size, overlap)
+    image = torch.from_numpy(scene.read(slice(0, HEIGHT), slice(0, WIDTH)).astype(np.float32))
+    whole, _ = mapper.model(image[None])
+    found = {'whole': _differ(one, whole[0])}
+    for name, phase in (('strides', 0), ('between', STRIDE // 2)):
+        down, right = (_shift(length, size, overlap, phase) for length in (HEIGHT, WIDTH))
+        pixels = Pixels(
+            scene.pixels.col + right, scene.pixels.row + down, WIDTH - right, HEIGHT - down
         )
-    )
+        other = _map(mapper, replace(scene, pixels=pixels), size, overlap)
+        found[name] = _differ(one[:, down:, right:], other)
+    return found
 
 
-def measured(way: str, *paths: Path) -> dict[str, float]:
-    """The same in a process of its own."""
-    command_line = [sys.executable, __file__, '--one', way, *map(str, paths)]
-    done = subprocess.run(command_line, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
+def _shift(length: int, size: int, overlap: int, phase: int) -> int:
+    """Rows or columns to leave out so that windows lie elsewhere, by a phase of the network's stride."""
+    first = Axis(length, size, overlap).starts[0]
+    for shift in range(1, size):
+        moved = shift + Axis(length - shift, size, overlap).starts[0] - first
+        apart = moved % (size - overlap)
+        if moved % STRIDE == phase and min(apart, size - overlap - apart) >= STRIDE // 2:
+            return shift
+    raise SystemExit(f'no other place for windows of {size} pixels that share {overlap}')
 
 
-def probabilities(mapper: Mapper, scene: Scene, tiling: Tiling) -> torch.Tensor:
-    """A map in memory, [classes, rows, columns]."""
+def _scene(loaded: Any) -> Scene:
+    (scene,) = find_scenes(loaded.data, str(DATA)).scenes.values()
+    return scene
+
+
+def _map(mapper: Mapper, scene: Scene, size: int, overlap: int) -> torch.Tensor:
+    tiling = Tiling(scene.pixels.height, scene.pixels.width, size, overlap)
     return torch.cat([strip.values for strip in strips(mapper.model, scene, tiling, BATCH)], 1)
 
 
-def cut(tiling: Tiling) -> Tiling:
-    """The same windows, cut in the middle of what they share and put side by side."""
-    for axis in (tiling.down, tiling.across):
-        hard = np.zeros_like(axis.weights)
-        for number, start in enumerate(axis.starts):
-            first = max(0, -start) if number == 0 else axis.overlap // 2
-            hard[number, first : axis.size - axis.overlap // 2] = 1
-        hard[-1, axis.size // 2 :] = 1
-        axis.__dict__['weights'] = hard
-    return tiling
+def _differ(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Beyond 64 pixels from the edges, where mirrored pixels are others."""
+    one, other = (each[:, 64:-64, 64:-64] for each in (one, other))
+    return 100 * (one.argmax(0) != other.argmax(0)).float().mean().item()
 
 
-def seams(checkpoint: Path, config: Path) -> list[tuple[str, float, float]]:
-    """How far a map depends on where windows lie: classes that differ in %, probabilities at most."""
-    finetuned = load(checkpoint, config)
-    (scene,) = find_scenes(finetuned.data, str(DATA)).scenes.values()
-    whole = scene.pixels
-    moved = replace(scene, pixels=Pixels(SHIFT, SHIFT, whole.width - SHIFT, whole.height - SHIFT))
-    rows = []
-    for name, size, overlap, change in (
-        (f'{SIZE}², side by side', SIZE, 0, None),
-        (f'{SIZE}², {OVERLAP} shared, cut in the middle', SIZE, OVERLAP, cut),
-        (f'{SIZE}², {OVERLAP} shared, blended', SIZE, OVERLAP, None),
-        (f'{SIZE}², {SIZE // 2} shared, blended', SIZE, SIZE // 2, None),
-        ('256², 128 shared, blended', 256, 128, None),
-    ):
-        mapper = Mapper(finetuned, scene.data, Inference(window=size, overlap=overlap))
-        found = []
-        for each in (scene, moved):
-            tiling = Tiling(each.pixels.height, each.pixels.width, size, overlap)
-            found.append(probabilities(mapper, each, change(tiling) if change else tiling))
-        one, other = found[0][:, SHIFT:, SHIFT:], found[1]
-        inner = (slice(None), slice(SIZE, -SIZE), slice(SIZE, -SIZE))
-        one, other = one[inner], other[inner]
-        changed = (one.argmax(0) != other.argmax(0)).float().mean()
-        rows.append((name, 100 * changed.item(), (one - other).abs().max().item()))
-    return rows
-
-
-def report(folder: Path, repeats: int, steps: int) -> str:
-    """Run everything, and write it up."""
-    config, checkpoint = write_fit(folder, steps)
-    ways = [way for way in WAYS if way != 'TerraTorch' or find_spec('terratorch')]
-    speed: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
-    scene = folder / 'scene.tif'
-    write_scene(scene, 1, 1)
-    megapixels = 1536 * 768 / 1e6
-    for repeat in range(repeats):
-        for way in ways:
-            found = measured(way, checkpoint, config, scene, folder / f'{repeat}{way}.tif')
-            speed[way].append(found)
+def report(found: Result, steps: int) -> str:
+    """Tables of what was measured."""
+    megapixels = HEIGHT * WIDTH / 1e6
     lines = [
         '# From a scene to a map',
         '',
-        f'Written by `python benchmarks/predict.py`: the quickstart’s scene, {megapixels:.1f} '
-        f'megapixels of 13 bands, U-Net with ResNet-18, windows of {SIZE}² that share '
-        f'{OVERLAP}, batches of {BATCH}, {repeats} repeats in turn, each in a fresh process: mean '
-        f'± standard deviation, ratios of each repeat. {machine()}',
+        f'Written by `python benchmarks/predict.py`: a U-Net with ResNet-18, finetuned for {steps} '
+        f'steps on the quickstart’s scene, {megapixels:.1f} megapixels of 13 bands; windows of {SIZE}² '
+        f'that share {OVERLAP}, batches of {BATCH}; each way in a process of its own, in turn in each '
+        'repeat: mean ± standard deviation over the repeats, ratios of pairs in one repeat. The machine '
+        f'was shared: CPU seconds are what tells. {machine()}',
         '',
-        '| way | megapixels / s | × plain loop | CPU s | peak memory, MB above the model’s |',
+        '| way | CPU s | × plain loop, CPU | megapixels / s | × plain loop, wall clock | memory, MB |',
+        '|---|---|---|---|---|---|',
+    ]
+    speed = _table(found, 'speed')
+    plain = speed['plain loop']
+    for way, runs in speed.items():
+        cells = [
+            _spread([run['cpu'] for run in runs], 1),
+            _spread([a['cpu'] / b['cpu'] for a, b in zip(plain, runs, strict=True)], 2),
+            _spread([megapixels / run['seconds'] for run in runs], 3),
+            _spread([a['seconds'] / b['seconds'] for a, b in zip(plain, runs, strict=True)], 2),
+            _spread([run['memory'] for run in runs], 0),
+        ]
+        lines.append(f'| {way} | {" | ".join(cells)} |')
+    lines += [
+        '',
+        f'Memory, as a scene of {COLUMNS:,} columns and 13 bands of uint16 grows in height: windows of '
+        '256² that share 64, a network of four filters, a file of zeros.',
+        '',
+        '| rows | in memory such a scene takes, GB | memory of predict --scene, MB | CPU s |',
+        '|---|---|---|---|',
+    ]
+    for rows, (run,) in _table(found, 'memory').items():
+        size = 13 * COLUMNS * int(rows) * 2 / 1e9
+        lines.append(f'| {int(rows):,} | {size:.1f} | {run["memory"]:.0f} | {run["cpu"]:.0f} |')
+    lines += [
+        '',
+        'Seams: pixels whose class is another, in %; 64 pixels at the edges are left out.',
+        '',
+        '| windows | shared | than in one look at the whole | than by windows elsewhere, whole strides '
+        'of 32 away | half a stride more |',
         '|---|---|---|---|---|',
     ]
-    for way in ways:
-        rates = [megapixels / found['seconds'] for found in speed[way]]
-        pairs = zip(speed['plain loop'], speed[way], strict=True)
-        ratios = [plain['seconds'] / found['seconds'] for plain, found in pairs]
-        cpu = [found['cpu'] for found in speed[way]]
-        memory = [found['memory'] - found['model'] for found in speed[way]]
-        lines.append(
-            f'| {way} | {spread(rates, 3)} | {spread(ratios, 2)} | {spread(cpu, 1)} '
-            f'| {spread(memory, 0)} |'
-        )
-    lines += ['', 'Memory, as the scene grows in height:', '']
-    lines += ['| rows | ours, MB above the model’s | plain loop |', '|---|---|---|']
-    for rows in (1, 3):
-        write_scene(scene, rows, 1)
-        found = [
-            measured(way, checkpoint, config, scene, folder / f'{rows}{way}.tif')
-            for way in ('ours', 'plain loop')
-        ]
-        memory = [each['memory'] - each['model'] for each in found]
-        lines.append(f'| {768 * rows} | {memory[0]:.0f} | {memory[1]:.0f} |')
-    lines += [
-        '',
-        f'Seams: the map is made twice, with windows {SHIFT} pixels apart; what lies within a '
-        'window of the scene’s edge is left out.',
-        '',
-        '| windows | pixels whose class differs, % | largest difference of a probability |',
-        '|---|---|---|',
-    ]
-    lines += [
-        f'| {name} | {share:.2f} | {most:.3f} |' for name, share, most in seams(checkpoint, config)
-    ]
+    for size, overlap in TILINGS:
+        run = found[f'seams/{size}/{overlap}']
+        cells = [f'{run[name]:.2f}' for name in ('whole', 'strides', 'between')]
+        lines.append(f'| {size}² | {overlap} | {" | ".join(cells)} |')
     return '\n'.join(lines) + '\n'
 
 
-def spread(values: list[float], digits: int) -> str:
-    """Mean and standard deviation."""
+def _table(found: Result, part: str) -> dict[str, list[Result]]:
+    """Runs of a part by what was run, in the order of the repeats."""
+    table: dict[str, list[Result]] = {}
+    for name, run in found.items():
+        first, what, *_ = name.split('/')
+        if first == part:
+            table.setdefault(what, []).append(run)
+    return table
+
+
+def _spread(values: list[float], digits: int) -> str:
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
     return f'{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}'
 
 
+def draw(found: Result, path: Path) -> None:
+    """Speed, memory and seams as one figure."""
+    figure = Figure(figsize=(11, 3.4), layout='constrained')
+    left, middle, right = figure.subplots(1, 3)
+    speed = _table(found, 'speed')
+    cpu = {way: [HEIGHT * WIDTH / 1e6 / run['cpu'] for run in runs] for way, runs in speed.items()}
+    for at, (way, rates) in enumerate(reversed(cpu.items())):
+        left.barh(at, statistics.mean(rates), color='tab:blue' if way == OURS else '0.7')
+        left.plot(rates, [at] * len(rates), 'k.', markersize=4)
+    left.set_yticks(range(len(cpu)), list(reversed(cpu)))
+    left.set(title='Speed', xlabel='megapixels per CPU second')
+    memory = _table(found, 'memory')
+    rows = [int(each) for each in memory]
+    middle.plot(rows, [run['memory'] / 1000 for (run,) in memory.values()], 'o-', label='predict')
+    middle.plot(rows, [13 * COLUMNS * each * 2 / 1e9 for each in rows], '0.6', label='the scene')
+    middle.set(title=f'Memory, {COLUMNS:,} columns, 13 bands', xlabel='rows', ylabel='GB', ylim=0)
+    middle.legend(frameon=False)
+    names = [f'{size}, {overlap}' for size, overlap in TILINGS]
+    for key, label in (('whole', 'one look at the whole'), ('strides', 'windows elsewhere')):
+        shares = [found[f'seams/{size}/{overlap}'][key] for size, overlap in TILINGS]
+        right.plot(
+            names, shares, 'o', label=f'than in {label}' if key == 'whole' else f'by {label}'
+        )
+    right.axhline(1, color='0.6', linewidth=1)
+    right.set(title='Seams', xlabel='window, pixels shared', ylabel='% of pixels changed', ylim=0)
+    right.tick_params('x', rotation=45)
+    right.legend(frameon=False)
+    figure.savefig(path, dpi=110)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--one', nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument('--folder', type=Path, default=Path('output/benchmark_predict'))
     parser.add_argument('--repeats', type=int, default=3)
-    parser.add_argument('--steps', type=int, default=100, help='of the finetuning')
+    parser.add_argument('--steps', type=int, default=200, help='of the finetuning')
     arguments = parser.parse_args()
-    if arguments.one:
-        way, *paths = arguments.one
-        run_one(way, *map(Path, paths))
-        return
-    with tempfile.TemporaryDirectory() as name:
-        REPORT.write_text(report(Path(name), arguments.repeats, arguments.steps))
+    folder = arguments.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    found = measure(folder, arguments.steps, arguments.repeats)
+    REPORT.write_text(report(found, arguments.steps))
+    draw(found, REPORT.with_suffix('.png'))
+    checkpoint, config = finetuned(folder, arguments.steps)
+    wanted = Request(checkpoint, str(DATA), folder / 'picture.tif', config=config, force=True)
+    predict(replace(wanted, preview=PICTURE, page=folder / 'picture.html'))
     print(REPORT.read_text())
 
 

@@ -12,9 +12,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from torchgeo_geosane.datamodules.pipelines import normalisation
 from torchgeo_geosane.datasets import Imagery
-from torchgeo_geosane.datasets.chips import FILL
 from torchgeo_geosane.errors import DataError, GeoSANEError
 from torchgeo_geosane.predict.ahead import ahead
 from torchgeo_geosane.predict.finetuned import Finetuned
@@ -84,12 +82,11 @@ class Mapper:
         self.finetuned, self.inference, self.data = finetuned, inference, data
         module = finetuned.data
         self.scales = module.scales(data)
-        units = list(data.units.values())
         device = inference.device or ('cuda' if torch.cuda.is_available() else 'cpu')
-        self.model = Model(
+        self.model = Model.of(
             finetuned.task,
-            normalisation(units, self.scales),
-            [FILL.get(unit, 0.0) for unit in units],
+            list(data.units.values()),
+            self.scales,
             torch.device(device),
             inference.precision,
             inference.flips,

@@ -9,6 +9,8 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from torchgeo_geosane.datamodules.pipelines import BandScale, normalisation
+from torchgeo_geosane.datasets.chips import FILL
 from torchgeo_geosane.errors import DataError
 
 Kind = Literal['classes', 'binary', 'labels', 'values']
@@ -78,6 +80,20 @@ class Model:
     device: torch.device
     precision: Precision = '32'
     flips: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        task: LightningModule,
+        units: Sequence[str],
+        scales: Sequence[BandScale],
+        device: torch.device,
+        precision: Precision = '32',
+        flips: bool = False,
+    ) -> 'Model':
+        """A task for images of some units, whose bands are normalised as it was trained."""
+        fill = [FILL.get(unit, 0.0) for unit in units]
+        return cls(task, normalisation(units, scales), fill, device, precision, flips)
 
     def __post_init__(self) -> None:
         """Put the task on its device, its convolutions in the layout that is fast there."""

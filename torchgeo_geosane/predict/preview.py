@@ -25,6 +25,8 @@ from torchgeo_geosane.predict.scenes import Scene
 
 _MOST = 1200
 """Columns or rows of a picture."""
+_COLUMNS = 8
+"""Of the legend."""
 _SHADES = 'viridis'
 
 
@@ -123,8 +125,9 @@ def write_preview(path: Path, seen: Look) -> None:
     """
     height, width = seen.map.shape[:2]
     pictures = {**seen.images, 'Map': seen.map}
-    across = 12 / len(pictures)
-    figure = Figure(figsize=(12, across * height / width + 1.6), layout='constrained')
+    lines = math.ceil(len(seen.colours) / _COLUMNS)
+    tall = 12 / len(pictures) * height / width + 0.75 + 0.25 * lines
+    figure = Figure(figsize=(12, tall), layout='constrained')
     axes = figure.subplots(1, len(pictures))
     for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
         axis.imshow(picture, interpolation='nearest')
@@ -132,7 +135,7 @@ def write_preview(path: Path, seen: Look) -> None:
         axis.set_axis_off()
         _scale_bar(axis, seen, width, height)
     handles = [Patch(color=colour, label=name) for name, colour in seen.colours.items()]
-    figure.legend(handles=handles, loc='outside lower center', ncols=6, frameon=False)
+    figure.legend(handles=handles, loc='outside lower center', ncols=_COLUMNS, frameon=False)
     figure.suptitle(seen.title)
     with replacing(path) as provisional:
         figure.savefig(provisional, dpi=120, format='png')

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from torchgeo_geosane.datamodules import ImageryDataModule
-from torchgeo_geosane.datamodules.pipelines import normalisation
 from torchgeo_geosane.datasets import Imagery
-from torchgeo_geosane.datasets.chips import FILL
 from torchgeo_geosane.datasets.grid import Pixels
 from torchgeo_geosane.errors import DataError
 from torchgeo_geosane.predict.inference import strips
@@ -62,8 +60,7 @@ class PartMaps:
         if data.labels is None:
             raise DataError('a map is compared with labels, but the data name none: set labels')
         units = list(data.units.values())
-        fill = [FILL.get(unit, 0.0) for unit in units]
-        self._model = Model(task, normalisation(units, module.scales(data)), fill, task.device)
+        self._model = Model.of(task, units, module.scales(data), task.device)
         self._size, self._batch = module.size, module.batch_size or 1
         self._data = data
         self.scenes = parts_of(data)
