@@ -52,7 +52,7 @@ as many windows as are needed.
 |---|---|---|---|---|---|---|---|
 {rows}
 
-## Memory
+**Memory**
 
 Anonymous memory of the process, in MB: pages of mapped files are not in it, they can be dropped at
 any time.

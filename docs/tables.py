@@ -1,7 +1,7 @@
 """The documentation's tables, made from the code, as Markdown.
 
-``python docs/tables.py`` writes the tables of names and of starts into README.md; the site makes the
-others when it is built.
+``python docs/tables.py`` writes the table of starts into README.md; the site makes the others when it is
+built.
 """
 
 import csv
@@ -29,8 +29,8 @@ from torchgeo_geosane.stem import same_bands
 README = Path(__file__).parents[1] / 'README.md'
 MEASURED = Path(__file__).parent / 'benchmarks'
 
-_SCENES = {'Landsat-7': 'landsat7', 'Sentinel-2': 'sentinel2_landuse'}
-_STARTS = {
+SCENES = {'Landsat-7': 'landsat7', 'Sentinel-2': 'sentinel2_landuse'}
+STARTS = {
     'scratch': 'from scratch',
     'prompt': 'the prompt',
     'reconstruction': 'the prompt, encoded and decoded',
@@ -41,8 +41,10 @@ _STARTS = {
     'generated_one_prompt': '**generated** around the prompt',
     'generated': '**generated** around the four',
     'generated_best': 'best of four **generated** around the four',
-    'generated_average': 'average of the best two of these',
+    'generated_average': 'average of the best two of four **generated**',
 }
+
+MAIN_STARTS = ('scratch', 'prompt', 'soup', 'generated', 'generated_average')
 
 _LETTERS = {'torchgeo': 'T', 'ukis': 'P', 'kelp': 'P', 'mobilenet': 'P', 'timm': 'I'}
 
@@ -59,19 +61,21 @@ def names() -> str:
 
 
 def starts() -> str:
-    """What each start is worth on both scenes, from the runs that ``benchmarks/compare.py`` left."""
-    results = {scene: _results(name) for scene, name in _SCENES.items()}
-    header = [title for scene in results for title in (scene, 'minus the prompt')]
+    """What the main starts are worth on both scenes, from the runs that ``benchmarks/compare.py`` left."""
+    measured = {scene: results(name) for scene, name in SCENES.items()}
+    header = [title for scene in measured for title in (scene, 'minus the prompt')]
     return _table(
         ['start', *header],
         [
-            [title, *(cell for found in results.values() for cell in _worth(found, start))]
-            for start, title in _STARTS.items()
+            [title, *(cell for found in measured.values() for cell in _worth(found, start))]
+            for start, title in STARTS.items()
+            if start in MAIN_STARTS
         ],
     )
 
 
-def _results(name: str) -> Results:
+def results(name: str) -> Results:
+    """The runs that ``benchmarks/compare.py`` left of a scene."""
     with (MEASURED / f'compare_{name}.csv').open() as file:
         records = [
             RunRecord(
@@ -84,11 +88,11 @@ def _results(name: str) -> Results:
     return Results.of(records, 'test_mIoU')
 
 
-def _worth(results: Results, start: str) -> tuple[str, str]:
+def _worth(found: Results, start: str) -> tuple[str, str]:
     """A start's mean with its interval, and the paired difference to the prompt."""
-    (setting,) = results.settings
-    mean = results.mean(setting, start)
-    comparison = results.find(setting, start, 'prompt')
+    (setting,) = found.settings
+    mean = found.mean(setting, start)
+    comparison = found.find(setting, start, 'prompt')
     difference = '' if comparison is None else format_difference(comparison)
     if comparison is not None and comparison.outcome in {'better', 'worse'}:
         difference = f'**{difference}**'
@@ -262,13 +266,10 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def updated_readme(text: str) -> str:
-    """README.md with its tables as code and measurements have them now."""
-    for table in (names, starts):
-        name = table.__name__
-        begin, end = f'<!-- {name}: python docs/tables.py -->', f'<!-- /{name} -->'
-        before, rest = text.split(begin)
-        text = f'{before}{begin}\n\n{table()}\n{end}{rest.split(end)[1]}'
-    return text
+    """README.md with its table as the measurements have it now."""
+    begin, end = '<!-- starts: python docs/tables.py -->', '<!-- /starts -->'
+    before, rest = text.split(begin)
+    return f'{before}{begin}\n\n{starts()}\n{end}{rest.split(end)[1]}'
 
 
 def _letter(entry: Entry) -> str:

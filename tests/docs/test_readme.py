@@ -44,7 +44,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf'```{language}\n(.*?)```', README, re.DOTALL)
 
 
-def test_tables_are_up_to_date(tables: ModuleType) -> None:
+def test_table_is_up_to_date(tables: ModuleType) -> None:
     assert tables.updated_readme(README) == README, 'run: python docs/tables.py'
 
 
