@@ -93,6 +93,23 @@ def test_interpolation_ends_at_a_prompts_reconstruction(foundry: Path) -> None:
             torch.testing.assert_close(end.tensors[name], tensor, rtol=1e-4, atol=1e-5)
 
 
+def test_the_average_of_one_prompt_is_the_prompt(foundry: Path) -> None:
+    plain = make(foundry, SIX[:1], 'average')
+    expected = prompt(foundry, SIX[0])
+    assert all(torch.equal(plain.tensors[name], tensor) for name, tensor in expected.items())
+    kinds = set(plain.provenance.coverage.values())
+    assert kinds == {'prompt', 'adapted', 'initialised'}, 'the foundry has no part in it'
+
+
+def test_the_average_of_prompts_of_other_bands(foundry: Path) -> None:
+    mixed = make(foundry, ['ukis:6b_l1c', 'ukis:4b_l1c'], 'average')
+    both = [prompt(foundry, name) for name in ('ukis:6b_l1c', 'ukis:4b_l1c')]
+    for name in (NORM, 'blocks.1.0.conv_pw.weight'):
+        mean = (both[0][name] + both[1][name]) / 2
+        torch.testing.assert_close(mixed.tensors[name], mean)
+    assert mixed.tensors[STEM].shape[1] == 13
+
+
 def test_interpolation_of_one_prompt(foundry: Path) -> None:
     with pytest.raises(SpecError, match="the sampler 'spherical' takes 2 prompts, it was given 1"):
         make(foundry, SIX[:1], 'spherical')

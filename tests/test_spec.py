@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torchgeo_geosane.errors import ArchitectureError, GeoSANEError, SensorError, SpecError
 from torchgeo_geosane.foundry.sampling import (
     KDE,
+    Average,
     JointKDE,
     Linear,
     MeanKDE,
@@ -41,6 +42,7 @@ def specs(draw: st.DrawFn) -> Spec:
             st.builds(Linear, fractions),
             st.builds(Spherical, fractions),
             st.just(Reconstruct()),
+            st.just(Average()),
         )
     )
     count = {'linear': 2, 'spherical': 2, 'prior': 1, 'reconstruct': 1}.get(

@@ -23,7 +23,7 @@ from torchgeo_geosane.foundry.distributed import run_together
 from torchgeo_geosane.foundry.engine import Engine, Progress
 from torchgeo_geosane.foundry.foundry import Foundry, fingerprint
 from torchgeo_geosane.foundry.layout import Layout
-from torchgeo_geosane.foundry.sampling import Prior, Sampler
+from torchgeo_geosane.foundry.sampling import Average, Prior, Sampler
 from torchgeo_geosane.foundry.source import OverlaidSource, TensorSource
 from torchgeo_geosane.foundry.surroundings import isolated
 from torchgeo_geosane.foundry.tokens import TokenReader
@@ -110,15 +110,7 @@ def create(
     wanted = get_architecture(spec.architecture, spec.target.in_chans)
     sources = _open(prompts, wanted.stems)
     foundry = Foundry.load(spec.foundry, _device(device))
-    layout = Layout.plan(
-        {
-            name: sources[0].shape(name)
-            for name in wanted.shapes
-            if _is_token(name, wanted, sources)
-        },
-        foundry.config.token_size,
-        foundry.config.tokenisation,
-    )
+    layout = _layout(spec, foundry, wanted, sources)
     sampler = foundry.bind(spec.sampler, spec.architecture, layout)
     places = foundry.places(layout)
     sources, alignments = _align(spec, prompts, sources)
@@ -126,10 +118,11 @@ def create(
         Candidate(spec, seed, prompts, sources, alignments, wanted, layout, places)
         for seed in seeds
     ]
-    scale = foundry.config.row_scale
-    readers = [TokenReader(source, layout, scale, places) for source in sources]
-    with _progress_bar(spec, 2 * len(layout) if progress else 0) as advance:
-        _fill(foundry, spec, sampler, readers, candidates, advance, together)
+    if layout.segments:
+        scale = foundry.config.row_scale
+        readers = [TokenReader(source, layout, scale, places) for source in sources]
+        with _progress_bar(spec, 2 * len(layout) if progress else 0) as advance:
+            _fill(foundry, spec, sampler, readers, candidates, advance, together)
     return [candidate.finish(foundry) for candidate in candidates]
 
 
@@ -168,6 +161,18 @@ def take_prompt(spec: Spec) -> dict[str, Tensor]:
         tensors[name] = tensor.to(tensors[name].dtype, copy=True)
     verify(tensors, wanted.shapes)
     return tensors
+
+
+def _layout(
+    spec: Spec, foundry: Foundry, wanted: Architecture, sources: list[TensorSource]
+) -> Layout:
+    """What is generated, and where it sits in the token sequence: nothing where prompts are averaged."""
+    if isinstance(spec.sampler, Average):
+        return Layout((), foundry.config.token_size)
+    shapes = {
+        name: sources[0].shape(name) for name in wanted.shapes if _is_token(name, wanted, sources)
+    }
+    return Layout.plan(shapes, foundry.config.token_size, foundry.config.tokenisation)
 
 
 def _fill(

@@ -148,7 +148,7 @@ def test_reconstruction_draws_nothing() -> None:
 def test_names() -> None:
     assert list(SAMPLERS) == [
         *('kde', 'kde_joint', 'kde_mean', 'linear', 'spherical'),
-        *('dirichlet', 'prior', 'reconstruct'),
+        *('dirichlet', 'prior', 'reconstruct', 'average'),
     ]
 
 

@@ -260,9 +260,25 @@ class Reconstruct:
         return [1.0] + [0.0] * (prompts - 1)
 
 
-_ALL = (KDE, JointKDE, MeanKDE, Linear, Spherical, Dirichlet, Prior, Reconstruct)
+@dataclass(frozen=True)
+class Average:
+    """The prompts' own weights, averaged (of one prompt, itself): generation leaves the foundry out."""
+
+    name: ClassVar[str] = 'average'
+
+    def sample(self, latents: Tensor, start: int, seed: int) -> Tensor:
+        """The average of the prompts' latents, for who asks a foundry all the same."""
+        return latents.mean(0)
+
+    def shares(self, prompts: int, seed: int) -> list[float]:
+        """All prompts equally."""
+        return [1 / prompts] * prompts
+
+
+_ALL = (KDE, JointKDE, MeanKDE, Linear, Spherical, Dirichlet, Prior, Reconstruct, Average)
 SAMPLERS: dict[
-    str, type[KDE | JointKDE | MeanKDE | Linear | Spherical | Dirichlet | Prior | Reconstruct]
+    str,
+    type[KDE | JointKDE | MeanKDE | Linear | Spherical | Dirichlet | Prior | Reconstruct | Average],
 ] = {sampler.name: sampler for sampler in _ALL}
 
 
