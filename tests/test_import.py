@@ -90,6 +90,7 @@ _FLOORS: list[set[str]] = [
     {'predict'},
     {'callbacks', 'training'},
     {'atlas', 'compare', 'describe'},
+    {'rank'},
     {'cli'},
 ]
 _LEVEL = {room: level for level, rooms in enumerate(_FLOORS) for room in rooms}

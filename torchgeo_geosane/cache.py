@@ -35,8 +35,8 @@ __all__ = [
 ]
 
 # Folders inside the cache: copies of models of a collection (collection.mapped), orders of units
-# (alignment.stored), files taken out of wheels (packages).
-_FOLDERS = ('', 'collection', 'alignments', 'packages')
+# (alignment.stored), files taken out of wheels (packages), features of training images (rank.features).
+_FOLDERS = ('', 'collection', 'alignments', 'packages', 'features')
 
 
 @dataclass(frozen=True)

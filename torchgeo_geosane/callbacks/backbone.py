@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from timm.models import FeatureInfo
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, grid_sample
 
 from torchgeo_geosane.architectures import flat_name, get_architecture
 from torchgeo_geosane.callbacks.tasks import original
@@ -44,15 +45,14 @@ class Backbone:
             ArchitectureError: If the task has none that can be found, or it is another
                 architecture than the spec's.
         """
-        model = original(getattr(task, 'model', nn.Identity()))
-        encoder = getattr(model, 'encoder', None)
-        if not isinstance(encoder, nn.Module) and not hasattr(model, 'forward_head'):
-            raise ArchitectureError(
-                f'the backbone of a {type(task).__name__} cannot be found: '
-                f'supported are {SUPPORTED} with models of timm and smp'
-            )
-        module = original(encoder) if isinstance(encoder, nn.Module) else model
-        return cls(module, spec, module is not model, _match(module, spec, module is not model))
+        module, is_encoder = find_backbone(task)
+        return cls(module, spec, is_encoder, _match(module, spec, is_encoder))
+
+    @classmethod
+    def alone(cls, module: nn.Module, spec: Spec) -> 'Backbone':
+        """A timm model outside of a task: one without head, or a feature extractor of it."""
+        names = {name: name for name in module.state_dict()}
+        return cls(module, spec, _is_extractor(module), names)
 
     @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor]) -> None:
@@ -62,19 +62,21 @@ class Backbone:
             own[key].copy_(tensors[name])
 
     @torch.no_grad()
-    def features(self, image: Tensor) -> Tensor:
+    def features(self, image: Tensor, points: Tensor | None = None) -> Tensor:
         """Features of images as the head would see them, one vector for each cell of a grid.
 
         Args:
             image: ``[batch, channels, height, width]``, or with two dates
                 ``[batch, 2, channels, height, width]``.
+            points: For an encoder, places in each image instead of cells: float ``[batch, n, 2]``,
+                column and row from -1 to 1.
 
         Returns:
             float32 on the CPU, ``[batch, rows, columns, d]``: one cell for a whole image, up to 4×4
-            for an encoder, whose maps of all scales are joined; of two dates seen one by one, what
-            differs between them.
+            for an encoder, whose maps of all scales are joined, ``n`` rows of one for points; of two
+            dates seen one by one, what differs between them.
         """
-        seen = [self._features(view) for view in self.views(image)]
+        seen = [self._features(view, points) for view in self.views(image)]
         features = seen[0] if len(seen) == 1 else (seen[1] - seen[0]).abs()
         return features.float().cpu().nan_to_num()
 
@@ -96,17 +98,61 @@ class Backbone:
             f'{dates} dates of {each} channels cannot be told apart by a backbone for {channels}'
         )
 
-    def _features(self, image: Tensor) -> Tensor:
+    def _features(self, image: Tensor, points: Tensor | None) -> Tensor:
         module: Any = self.module
         if not self.is_encoder:
             pooled = module.forward_head(module.forward_features(image), pre_logits=True)
             return pooled.flatten(1)[:, None, None]
-        maps = module(image)
-        # Encoders for DPT return maps and class tokens, the others their input as the first map.
-        seen = maps[0] if isinstance(maps, tuple) else maps[1:]
+        seen = _maps(module, module(image))
+        if points is not None:
+            return _at(seen, points)
         rows, columns = (min(_CELLS, size) for size in seen[-1].shape[-2:])
         pooled = [adaptive_avg_pool2d(each, (rows, columns)) for each in seen if each.shape[1]]
         return torch.cat(pooled, dim=1).permute(0, 2, 3, 1)
+
+
+def find_backbone(task: LightningModule) -> tuple[nn.Module, bool]:
+    """The backbone of a task, and whether it is the encoder of what predicts a map.
+
+    Raises:
+        ArchitectureError: If the task has none that can be found.
+    """
+    model = original(getattr(task, 'model', nn.Identity()))
+    encoder = getattr(model, 'encoder', None)
+    if isinstance(encoder, nn.Module):
+        return original(encoder), True
+    if hasattr(model, 'forward_head'):
+        return model, False
+    raise ArchitectureError(
+        f'the backbone of a {type(task).__name__} cannot be found: '
+        f'supported are {SUPPORTED} with models of timm and smp'
+    )
+
+
+def _at(maps: list[Tensor], points: Tensor) -> Tensor:
+    """Maps of all scales at some points, interpolated: ``[batch, n, 1, d]``."""
+    grid = points.to(maps[0]).unsqueeze(2)
+    read = [
+        grid_sample(each, grid, padding_mode='border', align_corners=False)
+        for each in maps
+        if each.shape[1]
+    ]
+    return torch.cat(read, dim=1).permute(0, 2, 3, 1)
+
+
+def _is_extractor(module: nn.Module) -> bool:
+    """Whether it is one of timm's; whole models have a list of that name, smp's among them."""
+    return isinstance(getattr(module, 'feature_info', None), FeatureInfo)
+
+
+def _maps(module: nn.Module, found: Any) -> list[Tensor]:
+    """The maps ``[batch, channels, rows, columns]`` among what an encoder returns."""
+    if isinstance(found, tuple):  # Encoders for DPT: maps and class tokens.
+        return list(found[0])
+    if not _is_extractor(module):  # smp's encoders give their input as the first map.
+        return list(found[1:])
+    last = str(getattr(module, 'output_fmt', '')).endswith('NHWC')
+    return [each.movedim(-1, 1) for each in found] if last else list(found)
 
 
 def _match(module: nn.Module, spec: Spec, is_encoder: bool) -> dict[str, str]:

@@ -15,6 +15,21 @@ from torchgeo_geosane.errors import DataError
 
 
 @dataclass(frozen=True)
+class Points:
+    """Labelled pixels of images.
+
+    Attributes:
+        places: Batch by batch float32 ``[batch, n, 2]``: column and row, from -1 to 1.
+        targets: Their classes, one-hot float32 ``[images, n, 1, classes]``.
+        known: Whether an image has labels, bool ``[images, n, 1]``.
+    """
+
+    places: list[Tensor]
+    targets: Tensor
+    known: Tensor
+
+
+@dataclass(frozen=True)
 class Examples:
     """Images and labels, on the CPU, batch by batch.
 
@@ -80,6 +95,40 @@ class Examples:
         cells = [self._cells(label, rows, columns) for label in self.labels]
         targets, known = (torch.cat(each) for each in zip(*cells, strict=True))
         return targets, known
+
+    @property
+    def has_classes_of_pixels(self) -> bool:
+        """Whether labels are masks of classes, so that there are :meth:`points`."""
+        return bool(self.classes) and self.labels[0].ndim > 2
+
+    def points(self, count: int, seed: int) -> Points:
+        """Draw labelled pixels of every image, the classes of an image equally often.
+
+        Args:
+            count: How many of each image; one may be drawn again.
+            seed: Which ones.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        drawn = [self._draw(label, count, generator) for label in self.labels]
+        places, targets, known = zip(*drawn, strict=True)
+        return Points(list(places), torch.cat(targets), torch.cat(known))
+
+    def _draw(
+        self, label: Tensor, count: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        planes, known = self._planes(label)
+        planes = (planes * known).flatten(2)
+        # A pixel's chance is one over the size of its class in its image.
+        chances = (planes / planes.sum(2, keepdim=True).clamp(min=1)).sum(1)
+        has_labels = chances.sum(1) > 0
+        chances[~has_labels] = 1
+        chosen = chances.multinomial(count, replacement=True, generator=generator)
+        height, width = label.shape[-2:]
+        columns, rows = chosen % width, chosen // width
+        place = torch.stack([(2 * columns + 1) / width, (2 * rows + 1) / height], dim=-1) - 1
+        classes = planes.gather(2, chosen.unsqueeze(1).expand(-1, planes.shape[1], -1))
+        seen = has_labels[:, None, None].expand(-1, count, 1)
+        return place, (classes > 0).float().transpose(1, 2).unsqueeze(2), seen
 
     def _cells(self, label: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
         planes, known = self._planes(label)

@@ -1,6 +1,7 @@
 """The judge of a selection: scores weights by a probe on the features that they give."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from lightning.pytorch import Trainer
@@ -10,7 +11,7 @@ from torchgeo_geosane.callbacks.backbone import Backbone
 from torchgeo_geosane.callbacks.batch_norm import condition, running_layers
 from torchgeo_geosane.callbacks.batches import merged
 from torchgeo_geosane.callbacks.examples import Examples
-from torchgeo_geosane.callbacks.probe import Probe, probe, score
+from torchgeo_geosane.callbacks.probe import Measure, Probe, probe, score
 from torchgeo_geosane.callbacks.tasks import as_written
 from torchgeo_geosane.errors import DataError
 
@@ -23,44 +24,98 @@ class Judge:
     ) -> None:
         self.trainer, self.backbone, self.examples, self._kind = trainer, backbone, examples, kind
         self.images = sum(map(len, examples.images))
-        order = torch.randperm(self.images, generator=torch.Generator().manual_seed(seed))
-        self._fitted, self._held_back = order.tensor_split(2)
+        self._halves = halves(self.images, seed)
 
     def score(self, tensors: dict[str, Tensor]) -> float:
         """Load weights, and score the features that they give; alike in every process."""
         self.backbone.load(tensors)
-        features = self._features()
-        targets, known = self.examples.targets(*features.shape[1:3])
-        fitted, held_back = (
-            (features[part][known[part]], targets[part][known[part]])
-            for part in (self._fitted, self._held_back)
+        device = self.trainer.strategy.root_device
+        with as_written(self.trainer):
+            features = conditioned_features(self.backbone, self.examples.images, device)
+        judged = Judged(
+            features, *self.examples.targets(*features.shape[1:3]), self.examples.measure
         )
-        if not len(fitted[0]) or not len(held_back[0]):
-            raise DataError('the training batches have no labels to probe for')
-        value = score(self.examples.measure, probe(self._kind, *fitted, held_back[0]), held_back[1])
-        shared = torch.tensor(value, device=self.trainer.strategy.root_device)
+        shared = torch.tensor(judged.score(self._kind, *self._halves), device=device)
         return self.trainer.strategy.reduce(shared, reduce_op='mean').item()
 
-    def _features(self) -> Tensor:
-        """Of all images; with the running statistics that the data give, as in training."""
-        backbone = self.backbone
-        layers = {
-            name: layer
-            for name, layer in running_layers(backbone.module).items()
-            if f'{name}.running_mean' in backbone.names
-        }
-        modes = [(module, module.training) for module in backbone.module.modules()]
-        with as_written(self.trainer):
-            if layers:
-                condition(backbone.module, layers, merged(self._views()))
-            backbone.module.eval()
-            features = [backbone.features(image) for image in self._on_device()]
-        for module, training in modes:
-            module.training = training
-        return torch.cat(features)
 
-    def _on_device(self) -> Iterator[Tensor]:
-        return (image.to(self.trainer.strategy.root_device) for image in self.examples.images)
+@dataclass(frozen=True)
+class Judged:
+    """Features of images, and what the labels tell about each cell of them.
 
-    def _views(self) -> Iterator[Tensor]:
-        return (view for image in self._on_device() for view in self.backbone.views(image))
+    Attributes:
+        features: float32 ``[images, rows, columns, d]``.
+        targets: float32 ``[images, rows, columns, k]``.
+        known: Which cells have labels, bool ``[images, rows, columns]``.
+        measure: What the scores are.
+    """
+
+    features: Tensor
+    targets: Tensor
+    known: Tensor
+    measure: Measure
+
+    def score(self, kind: Probe, fitted: Tensor, held_back: Tensor) -> float:
+        """Fit a probe on some images, and score it on others.
+
+        Args:
+            kind: The probe.
+            fitted: Indices of the images to fit on.
+            held_back: Indices of the images to score on.
+
+        Raises:
+            DataError: If there is no label among one of the two.
+        """
+        (known, told), (asked, actual) = (
+            (self.features[part][self.known[part]], self.targets[part][self.known[part]])
+            for part in (fitted, held_back)
+        )
+        if not len(known) or not len(asked):
+            raise DataError('the training batches have no labels to probe for')
+        return score(self.measure, probe(kind, known, told, asked), actual)
+
+
+def halves(images: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Two halves of so many images, drawn by a seed: one to fit on, one to score on."""
+    order = torch.randperm(images, generator=torch.Generator().manual_seed(seed))
+    first, second = order.tensor_split(2)
+    return first, second
+
+
+def conditioned_features(
+    backbone: Backbone,
+    images: Sequence[Tensor],
+    device: torch.device,
+    points: Sequence[Tensor] | None = None,
+) -> Tensor:
+    """Features of images, with the running statistics that these give, as in training.
+
+    Args:
+        backbone: Its modes are as before afterwards; its statistics are not.
+        images: Batch by batch.
+        device: Where the backbone is.
+        points: Of an encoder, places in the images, batch by batch, see
+            :meth:`~.backbone.Backbone.features`.
+
+    Returns:
+        float32 on the CPU, ``[images, rows, columns, d]``, see :meth:`~.backbone.Backbone.features`.
+    """
+
+    def moved() -> Iterator[Tensor]:
+        return (image.to(device) for image in images)
+
+    layers = {
+        name: layer
+        for name, layer in running_layers(backbone.module).items()
+        if f'{name}.running_mean' in backbone.names
+    }
+    modes = [(module, module.training) for module in backbone.module.modules()]
+    if layers:
+        views = (view for image in moved() for view in backbone.views(image))
+        condition(backbone.module, layers, merged(views))
+    backbone.module.eval()
+    places: Sequence[Tensor | None] = points or [None] * len(images)
+    features = [backbone.features(*each) for each in zip(moved(), places, strict=True)]
+    for module, training in modes:
+        module.training = training
+    return torch.cat(features)

@@ -63,11 +63,15 @@ def _nearest(known: Tensor, targets: Tensor, asked: Tensor) -> Tensor:
 
 def _ridge(known: Tensor, targets: Tensor, asked: Tensor) -> Tensor:
     mean = targets.mean(0)
-    covariance = known.T @ known / len(known)
     # As much signal as noise is expected, spread over all features alike.
-    covariance.diagonal().add_(known.shape[1] / len(known))
-    weight = torch.linalg.solve(covariance, known.T @ (targets - mean) / len(known))
-    return asked @ weight + mean
+    penalty = known.shape[1]
+    if len(known) < known.shape[1]:  # The same by way of the smaller matrix.
+        similar = known @ known.T
+        similar.diagonal().add_(penalty)
+        return asked @ known.T @ torch.linalg.solve(similar, targets - mean) + mean
+    covariance = known.T @ known
+    covariance.diagonal().add_(penalty)
+    return asked @ torch.linalg.solve(covariance, known.T @ (targets - mean)) + mean
 
 
 def _balanced_accuracy(predicted: Tensor, actual: Tensor) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -33,6 +34,24 @@ def check_configs(arguments: Sequence[str]) -> None:
                 count_nodes(text)
             except yaml.YAMLError as error:
                 raise ContentError(' '.join(str(error).split())) from error
+
+
+def read_fit(path: Path) -> dict[str, Any]:
+    """Task, data and trainer out of a config for ``fit``, or out of one for ``compare``.
+
+    Raises:
+        ConfigError: If it is no config of a training.
+    """
+    with telling(ConfigError, f'the configuration {printable(path)} cannot be read'):
+        content = yaml.safe_load(read_text(path))
+    fit = content.get('fit', content) if isinstance(content, dict) else None
+    if isinstance(fit, str):  # A comparison's, relative to it.
+        return read_fit(path.parent / fit)
+    if not isinstance(fit, dict):
+        raise ConfigError(
+            f'{printable(path)} is no config of a training: it needs model: and data:'
+        )
+    return fit
 
 
 def count_nodes(text: str) -> int:

@@ -39,6 +39,8 @@ def run_command(arguments: Sequence[str]) -> None:
             _collect(rest)
         case ['compare', *rest]:
             _compare(rest)
+        case ['rank', *rest]:
+            _rank(rest)
         case ['export', *rest]:
             _export(rest)
         case ['describe', *rest]:
@@ -118,6 +120,13 @@ def _compare(arguments: Sequence[str]) -> None:
     run_comparison(arguments)
 
 
+def _rank(arguments: Sequence[str]) -> None:
+    """Rank weights for one's data; imported late, for the same reason."""
+    from torchgeo_geosane.cli.ranking import run_ranking
+
+    run_ranking(arguments)
+
+
 def _describe(arguments: Sequence[str]) -> None:
     """Describe imagery; imported late, because it reads imagery."""
     from torchgeo_geosane.cli.describing import describe_imagery
@@ -163,6 +172,11 @@ def _parser() -> ArgumentParser:
         ArgumentParser(),
         help='train one task from several initialisations; `compare aggregate`: several tasks on '
         'one scale (see their own --help)',
+    )
+    subcommands.add_subcommand(
+        'rank',
+        ArgumentParser(),
+        help='rank weights for your data, before any training (see its own --help)',
     )
     subcommands.add_subcommand(
         'export',

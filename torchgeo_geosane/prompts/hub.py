@@ -53,6 +53,11 @@ def names(architecture: str) -> list[str]:
     ]
 
 
+def architecture_of(rest: str) -> str | None:
+    """The architecture of ``<class>.<member>``; None where there is no such class."""
+    return _ARCHITECTURES.get(rest.partition('.')[0])
+
+
 def resolve(rest: str, architecture: str) -> Prompt:
     """Describe one of TorchGeo's weights as a prompt.
 
@@ -86,6 +91,11 @@ def resolve(rest: str, architecture: str) -> Prompt:
     )
 
 
+def downloaded(url: str) -> Path:
+    """Where torch's hub keeps what an address gives; it need not be there yet."""
+    return Path(torch.hub.get_dir(), 'checkpoints', posixpath.basename(urlparse(url).path))
+
+
 def _members(enum: str) -> Iterable[Any]:
     """The members of one of TorchGeo's classes; imported late, because it is slow to import."""
     import torchgeo.models
@@ -114,7 +124,7 @@ def _band(sensor: Sensor, name: str) -> Band:
 
 def _load(prompt: str, architecture: str, url: str) -> TensorSource:
     """Download into the hub's cache, where TorchGeo itself looks, and memory-map from there."""
-    file = Path(torch.hub.get_dir(), 'checkpoints', posixpath.basename(urlparse(url).path))
+    file = downloaded(url)
     if not file.exists():
         hashed = HASH_REGEX.search(file.name)
         try:

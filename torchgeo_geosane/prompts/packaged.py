@@ -27,6 +27,11 @@ def names(architecture: str) -> list[str]:
     return [encoder.prompt for encoder in found if encoder.architecture == architecture]
 
 
+def architecture_of(name: str) -> str | None:
+    """The architecture of one of the packaged encoders; None where there is no such."""
+    return _PROMPTS[name][2].architecture if name in _PROMPTS else None
+
+
 def resolve(name: str, architecture: str) -> Prompt:
     """Describe one of the packaged encoders as a prompt; the package need not be here yet.
 
@@ -78,12 +83,23 @@ def _load(name: str) -> TensorSource:
     return RenamedSource(stored, dict(zip(keys, kept, strict=False)))
 
 
+def located(name: str) -> Path:
+    """Where the file of a packaged encoder lies.
+
+    Raises:
+        PackageError: If the package is not here.
+        CacheError: If there is no room for a wheel's file.
+    """
+    package, model, _ = _PROMPTS[name]
+    return locate(package.name, package.version, package.files[model][0], package.way)
+
+
 def _verified(name: str) -> Path:
     """One model file, if its bytes are those that the fingerprint promises."""
     package, model, _ = _PROMPTS[name]
-    file, sha256 = package.files[model]
+    sha256 = package.files[model][1]
     try:
-        path = locate(package.name, package.version, file, package.way)
+        path = located(name)
         with path.open('rb') as opened:
             found = hashlib.file_digest(opened, 'sha256').hexdigest()
     except (PackageError, CacheError) as error:

@@ -1,6 +1,7 @@
 """Prompts from timm's pretrained weights: ``timm:resnet50`` or ``timm:resnet50.a1_in1k``."""
 
 from functools import partial
+from pathlib import Path
 
 import timm
 from timm.models import PretrainedCfg, get_arch_pretrained_cfgs
@@ -8,6 +9,7 @@ from timm.models import PretrainedCfg, get_arch_pretrained_cfgs
 from torchgeo_geosane.construction import construct
 from torchgeo_geosane.errors import PromptError, did_you_mean
 from torchgeo_geosane.foundry.source import StateDictSource, TensorSource
+from torchgeo_geosane.prompts import hub
 from torchgeo_geosane.prompts.base import Prompt
 from torchgeo_geosane.prompts.network import require_answer, unreachable
 from torchgeo_geosane.sensors import get_sensor
@@ -59,6 +61,22 @@ def resolve(rest: str, architecture: str) -> Prompt:
         fingerprint=f'timm:{tagged}@{place}',
         load=partial(_load, tagged, architecture),
     )
+
+
+def default(architecture: str) -> str | None:
+    """The prompt with timm's default tag; None where timm has no pretrained weights."""
+    name = f'timm:{architecture}.{_default_tag(architecture)}'
+    return name if name in names(architecture) else None
+
+
+def downloaded(rest: str) -> Path | None:
+    """Where the hub's cache holds weights of timm; None where they are to be fetched."""
+    config = _config(rest)
+    overlay = _cached(config)
+    if overlay is not None:
+        return Path(str(overlay['file']))
+    path = hub.downloaded(str(config.url)) if config.url and not config.hf_hub_id else None
+    return path if path and path.exists() else None
 
 
 def _default_tag(architecture: str) -> str:
