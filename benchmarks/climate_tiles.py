@@ -2,7 +2,6 @@
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rasterio
@@ -60,5 +59,5 @@ class ClimateDataModule(NonGeoDataModule):
     mean = torch.tensor(100.0)
     std = torch.tensor(60.0)
 
-    def __init__(self, world: str, batch_size: int = 32, **kwargs: Any) -> None:
-        super().__init__(ClimateTiles, batch_size, world=world, **kwargs)
+    def __init__(self, world: str, batch_size: int = 32, length: int = 600) -> None:
+        super().__init__(ClimateTiles, batch_size, world=world, length=length)

@@ -1,6 +1,6 @@
 """``torchgeo-geosane rank``: which weights suit one's own data, as a command line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,6 +11,8 @@ from torchgeo_geosane.cli.configs import read_fit
 from torchgeo_geosane.cli.tables import format_table
 from torchgeo_geosane.rank import Wanted, rank
 from torchgeo_geosane.rank.report import header, row, write_report, yaml_lines
+
+_NAMED = 5
 
 
 def run_ranking(arguments: Sequence[str]) -> None:
@@ -24,12 +26,25 @@ def run_ranking(arguments: Sequence[str]) -> None:
     report = write_report(ranking, output)
     print(f'\n{format_table(header(ranking), [row(each) for each in ranking.ranked])}')
     print('* the best are not better than these beyond doubt')
-    for name, why in ranking.skipped.items():
-        print(f'not ranked: {name}: {why}')
+    for why, names in _by_reason(ranking.skipped).items():
+        more = f' and {len(names) - _NAMED} more' if len(names) > _NAMED else ''
+        print(f'not ranked: {", ".join(names[:_NAMED])}{more}: {why}')
     best = ranking.ranked[0]
+    if best.contender.kind == 'random':
+        print(
+            'a random start scores best: these weights do not suit the data, or the images are few'
+        )
     lines = yaml_lines(ranking, best).replace('\n', '\n  ')
     print(f'\nthe best, {best.contender.name}, in model: init_args:\n  {lines}')
     print(f'\n{ranking.seconds:.0f} s\n{report.page}\n{report.table}\n{report.pairs}')
+
+
+def _by_reason(skipped: Mapping[str, str]) -> dict[str, list[str]]:
+    """What could not be ranked, those with one reason together."""
+    found: dict[str, list[str]] = {}
+    for name, why in skipped.items():
+        found.setdefault(why, []).append(name)
+    return found
 
 
 def _parser() -> ArgumentParser:

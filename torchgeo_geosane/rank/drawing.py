@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torchgeo_geosane.callbacks.probe import PROBES
 from torchgeo_geosane.compare.figures import COLOURS
 from torchgeo_geosane.rank.mixing import Pair
-from torchgeo_geosane.rank.rank import Ranking
+from torchgeo_geosane.rank.ranking import Ranking
 
 _MOST_ROWS = 40
 _LONGEST = 46

@@ -22,6 +22,7 @@ from torchgeo_geosane.foundry.sampling import Average
 from torchgeo_geosane.generate import create, generate, identify
 from torchgeo_geosane.places import directory
 from torchgeo_geosane.providers.timm import build
+from torchgeo_geosane.rank.quiet import quiet
 from torchgeo_geosane.rank.training_data import TrainingData
 from torchgeo_geosane.spec import Spec
 
@@ -108,7 +109,8 @@ def feature_model(spec: Spec, tensors: dict[str, Tensor], data: TrainingData) ->
     declared = timm.get_pretrained_cfg(spec.architecture)
     if declared and declared.fixed_input_size and declared.input_size[1:] != data.size:
         settings['img_size'] = data.size  # Positions are resampled.
-    return build(spec, tensors, **settings).eval().requires_grad_(False)
+    with quiet():
+        return build(spec, tensors, **settings).eval().requires_grad_(False)
 
 
 def _milliseconds(backbone: Backbone, data: TrainingData, device: torch.device) -> float:

@@ -15,7 +15,7 @@ from torchgeo_geosane.pages import render_page
 from torchgeo_geosane.providers.catalog import timm_name
 from torchgeo_geosane.rank.drawing import draw_pairs, draw_scores
 from torchgeo_geosane.rank.mixing import Pair
-from torchgeo_geosane.rank.rank import Ranked, Ranking
+from torchgeo_geosane.rank.ranking import Ranked, Ranking
 
 _TEMPLATE = Path(__file__).with_name('page.html.jinja')
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import timm
-from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.exceptions import MisconfigurationException as LightningsError
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
+from torchgeo.datamodules.utils import MisconfigurationException as TorchGeosError
 
 from torchgeo_geosane.callbacks.backbone import find_backbone
 from torchgeo_geosane.callbacks.band_lists import delivered_by
@@ -24,6 +25,7 @@ from torchgeo_geosane.datamodules import ImageryDataModule
 from torchgeo_geosane.errors import DataError, SensorError
 from torchgeo_geosane.foundry.digest import digest
 from torchgeo_geosane.providers.catalog import find_spec, is_name
+from torchgeo_geosane.rank.quiet import quiet
 from torchgeo_geosane.sensors import Sensor, find_sensor, get_sensor
 from torchgeo_geosane.tasks.origin import timm_names
 
@@ -113,10 +115,11 @@ def draw(fit: Mapping[str, Any], batches: int, seed: int, sensor: str | None) ->
     wanted = {'model': fit['model'], 'data': fit['data'], 'trainer': trainer}
     found = _Draw(batches, sensor)
     with tempfile.TemporaryDirectory(prefix='geosane-rank-') as folder:
-        built = build(wanted, RunKey('rank', seed), Path(folder), [found])
         try:
-            built.trainer.fit(built.model, datamodule=built.datamodule)
-        except MisconfigurationException as error:
+            with quiet():
+                built = build(wanted, RunKey('rank', seed), Path(folder), [found])
+                built.trainer.fit(built.model, datamodule=built.datamodule)
+        except (LightningsError, TorchGeosError) as error:
             raise DataError(f'the config has no training data ({error}): {_WAY_OUT}') from error
     if found.data is None:
         raise DataError(f'the training data yield no batch: {_WAY_OUT}')
@@ -144,8 +147,8 @@ class _Draw(Callback):
             examples,
             _sensor_of(trainer, pl_module, self._sensor, examples),
             predicts_maps,
-            'backbone' if isinstance(pl_module.hparams.get('backbone'), str) else 'model',
-            _architecture_of(pl_module),
+            'backbone' if predicts_maps else 'model',
+            _architecture_of(pl_module, predicts_maps),
             sum(parameter.numel() for parameter in module.parameters()),
         )
 
@@ -191,10 +194,10 @@ def _stated_sensor(trainer: Trainer) -> Sensor:
         raise DataError(f'{error}. Name it by --sensor, as in sentinel2_all[B4,B3,B2]') from error
 
 
-def _architecture_of(task: LightningModule) -> str | None:
+def _architecture_of(task: LightningModule, predicts_maps: bool) -> str | None:
     """The fit's backbone as timm calls it: smp writes ``timm-efficientnet-b4``."""
-    named = list(timm_names(task).values())
-    for name in named[:1]:
+    name = timm_names(task).get('backbone' if predicts_maps else 'model')
+    if name is not None:
         if is_name(name):
             return (
                 None
