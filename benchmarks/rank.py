@@ -55,7 +55,7 @@ STARTS = (
     *('generated', 'generated_one_prompt'),
 )
 DRAWN = ('scratch', 'prompt_noise', 'dare', 'generated', 'generated_one_prompt', 'random')
-SCORED_SEEDS, TUNED_SEEDS, SPLITS = 2, 5, 10
+SCORED_SEEDS, TUNED_SEEDS, SPLITS = 1, 5, 10
 BATCHES = {'landsat7': 15, 'sentinel2_landuse': 8, 'climate': 20}
 
 CLIMATE = {
@@ -279,7 +279,8 @@ def write_report(output: Path) -> None:
     table = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
     (DOCS / 'benchmarks' / 'rank.md').write_text(
         f'{machine()} Regenerate: `python benchmarks/rank.py landsat7 sentinel2_landuse climate '
-        f'--climate FOLDER`.\n\n{table}\n'
+        '--climate FOLDER`.\n\n![Finetuned results over scores](_static/rank.svg)\n\n'
+        f'{table}\n'
     )
     with (DOCS / 'benchmarks' / 'rank.csv').open('w', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from torchgeo_geosane.callbacks.backbone import _at
 from torchgeo_geosane.callbacks.examples import Examples
 from torchgeo_geosane.errors import DataError
 
@@ -61,3 +62,25 @@ def test_batches_without_labels_are_refused() -> None:
     task: Any = SimpleNamespace(hparams={})
     with pytest.raises(DataError, match='no "mask" to probe for, only: image, label'):
         Examples.draw(task, 'mask', [{'image': torch.zeros(4, 1, 8, 8), 'label': 0}])
+
+
+def test_points_are_labelled_pixels_and_classes_equally_many() -> None:
+    """A class of few pixels is drawn as often as the others; what is ignored never is."""
+    mask = torch.zeros(2, 8, 8, dtype=torch.long)
+    mask[:, 0, :2], mask[:, 4:] = 1, 255
+    mask[1] = 255
+    points = examples(mask, classes=2, ignored=255).points(400, seed=0)
+    assert points.known[:, 0, 0].tolist() == [True, False]
+    assert points.targets[0, :, 0].mean(0).tolist() == pytest.approx([0.5, 0.5], abs=0.1)
+    (place,) = points.places
+    column, row = ((place[0] + 1) * 4).floor().long().unbind(-1)
+    assert torch.equal(mask[0, row, column], points.targets[0, :, 0].argmax(-1))
+
+
+def test_features_of_a_point_are_those_of_its_pixel() -> None:
+    mask = torch.randint(3, (1, 8, 8), generator=torch.Generator().manual_seed(0))
+    points = examples(mask, classes=3).points(20, seed=0)
+    planes = torch.nn.functional.one_hot(mask, 3).permute(0, 3, 1, 2).float()
+    assert torch.allclose(
+        _at([planes], points.places[0])[0, :, 0], points.targets[0, :, 0], atol=1e-5
+    )

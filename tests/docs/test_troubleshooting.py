@@ -28,6 +28,7 @@ from torchgeo_geosane.errors import DataError, GeoSANEError
 from torchgeo_geosane.foundry.foundry import Foundry
 from torchgeo_geosane.prompts.network import unreachable
 from torchgeo_geosane.providers.state_dict import GeneratedStateDict
+from torchgeo_geosane.rank import rank
 
 PAGE = (Path(__file__).parents[2] / 'docs' / 'troubleshooting.md').read_text()
 QUOTED = re.findall(r'```text\n(.*?)\n```', PAGE, re.DOTALL)
@@ -102,6 +103,24 @@ def task(**arguments: object) -> None:
     check_task(SimpleNamespace(trainer=SimpleNamespace(lightning_module=module)), facts)  # type: ignore[arg-type]
 
 
+def nothing_to_judge_by() -> None:
+    scene(size=256)
+    settings = {'images': IMAGES, 'patch_size': 32, 'length': 8}
+    arguments = {'model': 'unet', 'backbone': 'resnet18', 'in_channels': 4, 'num_classes': 2}
+    rank(
+        {
+            'model': {
+                'class_path': 'torchgeo.trainers.SemanticSegmentationTask',
+                'init_args': arguments,
+            },
+            'data': {
+                'class_path': 'torchgeo_geosane.datamodules.ImageryDataModule',
+                'init_args': settings,
+            },
+        }
+    )
+
+
 def no_files() -> None:
     Imagery({'sentinel2_4': 'scenes'})
 
@@ -172,6 +191,7 @@ RAISERS: list[Callable[[], None]] = [
     lambda: task(in_channels=13),
     lambda: task(num_classes=8),
     lambda: task(ignore_index=None),
+    nothing_to_judge_by,
     no_files,
     no_georeference,
     no_system,
