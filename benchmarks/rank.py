@@ -177,7 +177,7 @@ def finetune(
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            limit_val_batches=0,
+            limit_val_batches=1,  # What TorchGeo plans the learning rate by.
         )
         module = ClimateDataModule(**fit['data']['init_args'])
         trainer.fit(task, datamodule=module)
