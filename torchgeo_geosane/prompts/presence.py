@@ -8,16 +8,17 @@ from torchgeo_geosane.errors import CacheError
 from torchgeo_geosane.packages import PackageError
 from torchgeo_geosane.prompts import hub, packaged, pretrained
 from torchgeo_geosane.prompts.base import Prompt
+from torchgeo_geosane.prompts.reference import NAME
 
 
 def bytes_here(prompt: Prompt) -> int | None:
     """How large a prompt's file on this machine is.
 
     Returns:
-        Bytes, 0 for ``random``; None where the file is not here and would have to be fetched, or its
-        package installed.
+        Bytes, 0 for ``random`` and a foundry's own ``reference``; None where the file is not here and
+        would have to be fetched, or its package installed.
     """
-    if prompt.name == 'random':
+    if prompt.name in ('random', NAME):
         return 0
     path = _file(prompt)
     return path.stat().st_size if path is not None and path.exists() else None

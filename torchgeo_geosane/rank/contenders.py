@@ -125,7 +125,8 @@ def find_contenders(wanted: Wanted, data: TrainingData) -> tuple[list[Contender]
 def prompts_of(spec: Spec) -> list[Prompt]:
     """A spec's prompts, as descriptions."""
     return [
-        resolve_prompt(name, spec.architecture, spec.target, spec.seed) for name in spec.prompts
+        resolve_prompt(name, spec.architecture, spec.target, spec.seed, spec.foundry)
+        for name in spec.prompts
     ]
 
 
