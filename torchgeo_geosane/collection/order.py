@@ -116,7 +116,9 @@ def hold_out(models: Sequence[TrainedModel], share: float, seed: int) -> set[str
     """
     lineages: dict[str, dict[str, None]] = defaultdict(dict)
     for model in models:
-        lineages[model.reference or model.name][model.lineage or model.name] = None
+        # Where nothing is aligned there are no references.
+        alike = model.reference or model.architecture or model.name
+        lineages[alike][model.lineage or model.name] = None
     chosen: set[str] = set()
     for own in lineages.values():
         drawn = sorted(own, key=lambda name: hashlib.sha256(f'{seed} {name}'.encode()).digest())

@@ -1,0 +1,100 @@
+"""Codes of the zoo's networks: how far they come back, and what those then still tell rightly."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from zoo_material import TOKEN, LoadedFoundry, Material
+
+from torchgeo_geosane.compare.statistics import Mean
+from torchgeo_geosane.foundry.places import PlaceMoments
+from torchgeo_geosane.foundry.sampling import Prior
+
+NOISE = (0.3, 0.5)
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What a code makes of the test networks.
+
+    Attributes:
+        code: Its name.
+        latent: Numbers kept of the 36 of a token; None where nothing is coded.
+        error: Relative error of the weights, over networks.
+        accuracy: Accuracy of the decoded networks.
+        worst: Of the worst of them.
+    """
+
+    code: str
+    latent: int | None
+    error: Mean
+    accuracy: Mean
+    worst: float
+
+
+def measure(material: Material, code: str, latent: int | None, decoded: Tensor) -> Coded:
+    """Look at what a code gave for the test networks."""
+    found = material.accuracy(decoded)
+    errors = material.errors(decoded).tolist()
+    return Coded(code, latent, Mean.of(errors), Mean.of(found.tolist()), found.min().item())
+
+
+def controls(material: Material) -> Iterator[Coded]:
+    """The networks themselves, the averages of the zoo, and white noise."""
+    yield measure(material, 'original', None, material.test)
+    mean = material.trained.mean(0)
+    yield measure(material, 'mean of all weights', None, mean.expand_as(material.test))
+    last = max(member.step for member in material.members)
+    finished = torch.tensor([member.step == last for member in material.members])
+    mean = material.trained[finished].mean(0)
+    yield measure(material, 'mean of finished weights', None, mean.expand_as(material.test))
+    generator = torch.Generator().manual_seed(0)
+    for size in NOISE:
+        noise = torch.randn(material.test.shape, generator=generator) * material.real
+        scale = size * material.test.flatten(1).norm(dim=1) / noise.flatten(1).norm(dim=1)
+        noisy = material.test + scale.view(-1, 1, 1) * noise
+        yield measure(material, f'white noise of {size}', None, noisy)
+
+
+def linear_codes(material: Material, latent: int) -> Iterator[Coded]:
+    """The best linear codes: of all tokens alike, and of every place by itself."""
+    tokens = material.trained.flatten(0, 1)
+    mean = tokens.mean(0)
+    components = torch.linalg.eigh((tokens - mean).T @ (tokens - mean))[1].flip(1)[:, :latent]
+    decoded = (material.test - mean) @ components @ components.T + mean
+    yield measure(material, 'linear, all tokens alike', latent, decoded)
+    moments = PlaceMoments(len(material.layout), TOKEN)
+    for network in material.trained:
+        moments.add(network)
+    places = moments.fit(material.real)
+    coded = torch.stack([places.encode(network, 0) for network in material.test])
+    coded[..., latent:] = 0
+    yield measure(material, 'linear, by place', latent, places.decode(coded, 0))
+    coded *= 0.5
+    yield measure(material, 'linear, by place, halved', latent, places.decode(coded, 0))
+
+
+def foundry_codes(material: Material, loaded: LoadedFoundry) -> Iterator[Coded]:
+    """A foundry: reconstruction, the decoded average of latents, networks drawn without a prompt."""
+    latent = loaded.foundry.config.latent_dim
+    decoded = loaded.decode(loaded.encode(material.test))
+    yield measure(material, 'foundry', latent, decoded)
+    latents = loaded.encode(material.trained)
+    mean = loaded.decode(latents.mean(0, keepdim=True))
+    yield measure(material, 'mean of latents', latent, mean.expand_as(material.test))
+    (known,) = loaded.foundry.known
+    if known.density is not None:
+        for spread in (0.5, 1.0):
+            drawn = loaded.decode(draw(loaded, len(material.test), spread))
+            yield measure(material, f'drawn, spread {spread}', latent, drawn)
+
+
+def draw(loaded: LoadedFoundry, count: int, spread: float) -> Tensor:
+    """Latents of so many networks, as the sampler ``prior`` draws them for the seeds from 0."""
+    density = loaded.foundry.known[0].density
+    if density is None:
+        raise SystemExit('this foundry cannot draw without a prompt')
+    empty = torch.zeros(1, *density.mean.shape)
+    sampler = Prior(spread).of(density)
+    return torch.stack([sampler.sample(empty, 0, seed) for seed in range(count)])
