@@ -41,7 +41,7 @@ from torchgeo_geosane.training import CollectionConfig, OptimisationConfig, trai
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / 'docs' / 'benchmarks'
-PLANS = (Plan('zoo_cnn', 448, 64), Plan('zoo_cnn_bn', 128, 32))
+PLANS = (Plan('zoo_cnn', 448, 64), Plan('zoo_cnn_bn', 64, 32))
 LATENTS = (4, 8, 12)
 T = TypeVar('T')
 

@@ -45,9 +45,7 @@ def controls(material: Material) -> Iterator[Coded]:
     yield measure(material, 'original', None, material.test)
     mean = material.trained.mean(0)
     yield measure(material, 'mean of all weights', None, mean.expand_as(material.test))
-    last = max(member.step for member in material.members)
-    finished = torch.tensor([member.step == last for member in material.members])
-    mean = material.trained[finished].mean(0)
+    mean = material.trained[material.finished].mean(0)
     yield measure(material, 'mean of finished weights', None, mean.expand_as(material.test))
     generator = torch.Generator().manual_seed(0)
     for size in NOISE:
@@ -81,8 +79,9 @@ def foundry_codes(material: Material, loaded: LoadedFoundry) -> Iterator[Coded]:
     decoded = loaded.decode(loaded.encode(material.test))
     yield measure(material, 'foundry', latent, decoded)
     latents = loaded.encode(material.trained)
-    mean = loaded.decode(latents.mean(0, keepdim=True))
-    yield measure(material, 'mean of latents', latent, mean.expand_as(material.test))
+    for what, own in (('latents', latents), ('finished latents', latents[material.finished])):
+        mean = loaded.decode(own.mean(0, keepdim=True))
+        yield measure(material, f'mean of {what}', latent, mean.expand_as(material.test))
     (known,) = loaded.foundry.known
     if known.density is not None:
         for spread in (0.5, 1.0):

@@ -115,10 +115,9 @@ def measure(
 ) -> dict[str, dict[int, Tensor]]:
     """Balanced accuracy from every start: after each of ``STEPS``, ``[seeds]``."""
     labels = Labels.draw(seeds)
-    last = max(member.step for member in material.members)
-    finished = torch.tensor([member.step == last for member in material.members])
+    finished = material.finished
     networks, latents = material.trained[finished], loaded.encode(material.trained)
-    apart = unaligned.trained[[member.step == last for member in unaligned.members]]
+    apart = unaligned.trained[unaligned.finished]
     generator = torch.Generator().manual_seed(3)
     picks = [torch.randperm(len(networks), generator=generator)[:_MEMBERS] for _ in range(seeds)]
     apart_picks = [pick % len(apart) for pick in picks]
@@ -172,7 +171,7 @@ def measure(
     found |= {name: finetune(material.networks(start()), labels) for name, start in starts.items()}
     members = [
         material.networks(torch.stack([networks[pick[i]] for pick in picks]))
-        for i in range(_MEMBERS)
+        for i in range(len(picks[0]))
     ]
     found['ensemble of 8 members'] = ensemble(members, labels)
     return found

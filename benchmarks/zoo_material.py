@@ -185,6 +185,12 @@ class Material:
         """Which entries are no padding."""
         return self.layout.mask(0, len(self.layout))
 
+    @functools.cached_property
+    def finished(self) -> Tensor:
+        """Which of the networks that codes are fitted to are at the end of their training."""
+        last = max(member.step for member in self.members)
+        return torch.tensor([member.step == last for member in self.members])
+
     def networks(self, tokens: Tensor) -> Stack:
         """Tokens ``[networks, n, 36]`` as networks; norms get statistics of the training patches."""
         states = []

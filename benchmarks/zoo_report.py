@@ -52,25 +52,30 @@ def verdict(codes: Rows, few: Rows, told: Rows) -> str:
         for size in sizes
     ]
     last = sizes[-1]
-    mean, drawn = of['mean of latents', last, 'True'], of['drawn, spread 0.5', last, 'True']
+    mean, drawn = (
+        of['mean of finished latents', last, 'True'],
+        of['drawn, spread 0.5', last, 'True'],
+    )
     ten = {row['start']: row for row in few if row['step'] == '10'}
     best = max(ten.values(), key=lambda row: float(row['mean']))
     r2 = max((r for r in told if r['what'] == 'accuracy'), key=lambda row: float(row['r2']))
     originals = of['original', '', 'True']['accuracy']
+    smaller, higher = (sum(each[i] for each in better) for i in (0, 1))
     return ' '.join(
         [
-            f'The foundry has a smaller error than the linear code by place at {sum(e for e, _ in better)} '
-            f'of {len(sizes)} sizes, and a higher accuracy at {sum(a for _, a in better)}: it starts as that '
-            'code, and ships the best of what it became.',
-            f'The decoded average of latents ({last} of {TOKEN}) has an accuracy of {mean["accuracy"]} without '
-            f'finetuning, the networks themselves {originals} (aim: at least {_AIM_MEAN}).',
-            f'Networks drawn without a prompt, at half the spread, come to {drawn["accuracy"]}, the worst to '
-            f'{drawn["worst"]} (aim: all above {_AIM_DRAWN}).',
-            f'With few labels the best start after ten steps is: {best["start"]}, {best["mean"]}, against a '
+            f'The foundry has a smaller error than the linear code by place at {smaller} of {len(sizes)} '
+            f'sizes, and a higher accuracy at {higher}: it starts as that code, and what ships is the best '
+            'on held-out trainings of what it became.',
+            f'The decoded average of the latents of finished networks ({last} of {TOKEN} numbers) has an '
+            f'accuracy of {mean["accuracy"]} without finetuning, the networks themselves {originals} (aim: '
+            f'at least {_AIM_MEAN}).',
+            f'Networks drawn without a prompt, at half the spread, come to {drawn["accuracy"]}, the worst '
+            f'to {drawn["worst"]} (aim: all above {_AIM_DRAWN}).',
+            f'With few labels the best start after ten steps is: {best["start"]}, {best["mean"]}; minus a '
             f'trained member {best["minus_member"]} [{best["minus_member_low"]}, '
             f'{best["minus_member_high"]}].',
-            f'Accuracy is told from {r2["features"]} with R² {r2["r2"]} [{r2["low"]}, {r2["high"]}] (aim: at '
-            f'least {_AIM_R2}).',
+            f'Accuracy is told from {r2["features"]} with R² {r2["r2"]} [{r2["low"]}, {r2["high"]}] (aim: '
+            f'at least {_AIM_R2}).',
         ]
     )
 
@@ -101,8 +106,8 @@ def draw_codes(codes: Rows, path: Path) -> None:
         axis.set(xlabel=f'numbers kept of {TOKEN}', ylabel=what)
     lines = {
         'original': 'black',
-        'mean of all weights': 'tab:olive',
-        'mean of latents': 'tab:green',
+        'mean of finished weights': 'tab:olive',
+        'mean of finished latents': 'tab:green',
     }
     for code, colour in lines.items():
         rows = [r for r in codes if r['code'] == code and r['aligned'] == 'True']

@@ -159,6 +159,19 @@ def test_splits_keep_lineages_together(folder: Path, share: float, seed: int) ->
     assert {entry.split for entry in found.values()} == {'trained', 'held_out'}
 
 
+def test_what_is_not_aligned_is_split_by_architecture(folder: Path) -> None:
+    source = FolderSource(path=folder, licence='MIT', architecture='one')
+    entries = gather(
+        folder.parent / 'm.jsonl',
+        Sources(folders=(source,)),
+        split=Split(held_out=0.4),
+        align=False,
+        progress=False,
+    )
+    assert {entry.split for entry in entries} == {'trained', 'held_out'}
+    assert {entry.architecture for entry in entries} == {'one'}
+
+
 def test_seeds_draw_other_splits(folder: Path) -> None:
     drawn = {
         tuple(e.split for e in collected(folder, Split(held_out=0.4, seed=seed)).values())
