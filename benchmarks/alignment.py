@@ -13,6 +13,7 @@ import json
 import math
 import multiprocessing
 import re
+import resource
 import statistics
 import time
 import warnings
@@ -33,7 +34,6 @@ OUT = ROOT / 'docs' / 'benchmarks' / 'alignment.md'
 # Larger ones would take the memory of a workstation in float64.
 LARGEST = 120_000_000
 TOO_LARGE = 'not tried: more than 120 million values'
-PATIENCE = 150
 SMALL = (
     *('atto', 'femto', 'pico', 'nano', 'xxxs', 'xxs', 'xxt', 'xs', 'extra', 'x', 't', 'tiny'),
     *('mini', 'little', 's', 'small', 'lite0', 'b0', 'm0', 's0', 'f0', 'mi'),
@@ -42,17 +42,18 @@ LARGE = ('base', 'large', 'huge', 'giant', 'so400m', 'l', 'xl', 'b', 'h', 'enorm
 
 Result = dict[str, Any]
 
+EMPTY: Result = {'values': 0, 'seconds': 0, 'groups': 0, 'units': 0, 'share': 0.0}
+
 
 def try_architecture(name: str) -> Result:
     """What moves in an architecture, what does not and why, and how long that took to find."""
-    empty: Result = {'seconds': 0, 'groups': 0, 'units': 0, 'share': 0.0, 'values': 0}
     try:
         shapes = {key: spec.shape for key, spec in get_architecture(name).shapes.items()}
     except ArchitectureError as error:
-        return empty | {'left_out': {'': f'without a head: {error}'}}
+        return EMPTY | {'left_out': {'': f'without a head: {error}'}}
     values = sum(map(math.prod, shapes.values()))
     if values > LARGEST:
-        return empty | {'values': values, 'left_out': {'': TOO_LARGE}}
+        return EMPTY | {'values': values, 'left_out': {'': TOO_LARGE}}
     started = time.process_time()
     groups = find_groups(name)
     seconds = time.process_time() - started
@@ -68,22 +69,24 @@ def try_architecture(name: str) -> Result:
     }
 
 
-def try_apart(name: str) -> Result:
-    """The same in a process of its own, which is ended if it takes too long."""
+def try_apart(name: str, patience: int) -> Result:
+    """The same in a process of its own, which ends once it has used its share of the processor."""
     context = multiprocessing.get_context('fork')
     ours, theirs = context.Pipe()
-    process = context.Process(target=lambda: theirs.send(try_architecture(name)))
+
+    def work() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (patience, patience))
+        theirs.send(try_architecture(name))
+
+    process = context.Process(target=work)
     process.start()
     theirs.close()
-    failed: Result = {'seconds': PATIENCE, 'groups': 0, 'units': 0, 'share': 0.0, 'values': 0}
     try:
-        if ours.poll(4 * PATIENCE):
-            return ours.recv()
-        return failed | {'left_out': {'': 'it takes too long'}}
+        return ours.recv()
     except EOFError:
-        return failed | {'left_out': {'': 'its process died'}}
+        reason = f'not within {patience} s of the processor, or not in memory'
+        return EMPTY | {'seconds': patience, 'left_out': {'': reason}}
     finally:
-        process.kill()
         process.join()
 
 
@@ -181,6 +184,7 @@ def main() -> None:
     """Try what has not been tried, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--budget', type=float, default=3000, help='seconds to go on for')
+    parser.add_argument('--patience', type=int, default=120, help='seconds of CPU for each')
     parser.add_argument('--output', type=Path, default=ROOT / 'output' / 'alignment.json')
     parser.add_argument('--again', nargs='*', default=[], help='reasons that are tried again')
     options = parser.parse_args()
@@ -203,7 +207,7 @@ def main() -> None:
         if time.monotonic() - started > options.budget:
             break
         if name not in found:
-            found[name] = try_apart(name)
+            found[name] = try_apart(name, options.patience)
             options.output.write_text(json.dumps(found))
             print(
                 name, verdict(found[name]), found[name]['seconds'], reason(found[name]), flush=True

@@ -27,7 +27,7 @@ from torchgeo_geosane.foundry.sampling import Average, Prior, Sampler
 from torchgeo_geosane.foundry.source import OverlaidSource, TensorSource
 from torchgeo_geosane.foundry.surroundings import isolated
 from torchgeo_geosane.foundry.tokens import TokenReader
-from torchgeo_geosane.prompts import REFERENCE, Prompt, resolve_prompt
+from torchgeo_geosane.prompts import REFERENCE, Prompt, keeps_reference, resolve_prompt
 from torchgeo_geosane.provenance import AlignmentRecord
 from torchgeo_geosane.spec import Spec
 from torchgeo_geosane.stem import adapt_stem, same_bands
@@ -231,11 +231,20 @@ def _open(prompts: list[Prompt], stems: tuple[str, ...]) -> list[TensorSource]:
 def _align(
     spec: Spec, prompts: list[Prompt], sources: list[TensorSource]
 ) -> tuple[list[TensorSource], list[AlignmentRecord | None]]:
-    """The prompts in one order: the first one's, or that of what is drawn without a prompt."""
-    if spec.align:
-        return align_prompts(prompts, sources)
-    if not isinstance(spec.sampler, Prior) or spec.prompts == (REFERENCE,):
+    """The prompts in one order: that in which the foundry has learned, where it has; else the first one's.
+
+    What is drawn without a prompt is in the foundry's order, so prompts beside it are brought into it.
+    """
+    if spec.prompts == (REFERENCE,) or not (spec.align or isinstance(spec.sampler, Prior)):
         return sources, [None] * len(prompts)
+    if not isinstance(spec.sampler, Prior) and not keeps_reference(spec.foundry, spec.architecture):
+        if len(prompts) < 2:
+            raise PromptError(
+                f'prompt {prompts[0].name!r} is the only one, and the foundry {spec.foundry!r} keeps '
+                f'no reference of {spec.architecture!r}: there is nothing to align it to. Name more '
+                'prompts, or leave align out'
+            )
+        return align_prompts(prompts, sources)
     reference = resolve_prompt(REFERENCE, spec.architecture, spec.target, spec.seed, spec.foundry)
     aligned, records = align_prompts([reference, *prompts], [reference.open(), *sources])
     return aligned[1:], records[1:]

@@ -71,7 +71,8 @@ class Spec:
         sampler: How latents are drawn; by default ``KDE``, around several prompts ``MeanKDE``.
         precision: Of the foundry's matrix products.
         seed: Which of the many models; 0 … 2**63 - 1.
-        align: Whether the units of other prompts are brought into the order of the first one's.
+        align: Whether the units of the prompts are brought into one order: that of the foundry's
+            reference, where it keeps one of the architecture, else that of the first prompt.
     """
 
     architecture: str
@@ -110,11 +111,6 @@ class Spec:
         self._check_sampler()
         if not isinstance(self.align, bool):
             raise SpecError(f'align must be true or false, not {self.align!r}')
-        if self.align and len(self.prompts) < 2:
-            raise SpecError(
-                'align brings several prompts into one order, and only one is named: '
-                f'{self.prompts[0]}. Name more, or leave align out'
-            )
 
     def _default_prompts(self) -> tuple[str, ...]:
         if isinstance(self.sampler, Prior):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from specs import MakeSpec
+from tiny import collect, train_tiny, write_networks
 from torch import Tensor
 
 from torchgeo_geosane import Spec, cache
@@ -13,6 +14,7 @@ from torchgeo_geosane.alignment import PermutedSource, RandomPlaces, find_groups
 from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.candidate import Generated
 from torchgeo_geosane.errors import PromptError, SpecError
+from torchgeo_geosane.foundry.foundry import Foundry
 from torchgeo_geosane.foundry.source import StateDictSource
 from torchgeo_geosane.generate import create, identify
 from torchgeo_geosane.provenance import Provenance
@@ -95,6 +97,23 @@ def test_provenance_says_how_they_were_aligned(make) -> None:
     assert make(network(2), align=False).provenance.prompts[1].alignment is None
 
 
+def test_a_prompt_with_more_than_the_first(tmp_path: Path) -> None:
+    """An encoder without the last convolution comes first; the other has it."""
+    lacking = {
+        name: tensor
+        for name, tensor in get_architecture('test_efficientnet').initialise(0).items()
+        if not name.startswith(('conv_head', 'bn2')) and tensor.is_floating_point()
+    }
+    whole = get_architecture('test_efficientnet').initialise(1)
+    for name, state in {'lacking': lacking, 'whole': whole}.items():
+        save_file(state, tmp_path / f'{name}.safetensors')
+    prompts = tuple(f'file:{tmp_path}/{name}.safetensors' for name in ('lacking', 'whole'))
+    spec = Spec('test_efficientnet', 'rgb', prompts=prompts, align=True)
+    record = create(spec, [0])[0].provenance.prompts[1].alignment
+    assert record is not None
+    assert record.moved > 0
+
+
 def test_other_bands(make, tmp_path: Path) -> None:
     """What is aligned sees what the first prompt sees."""
     other = disordered(network(0))
@@ -124,11 +143,16 @@ def test_it_is_part_of_the_key(make_spec: MakeSpec) -> None:
 
 def test_it_is_found_once(make, cache_directory: Path) -> None:
     one = make(disordered(network(0)))
-    (path,) = (cache_directory / 'alignments').glob('*.safetensors')
-    written = path.stat().st_mtime_ns
+    # The alignment, and what noise comes to, which other prompts ask for again.
+    paths = list((cache_directory / 'alignments').glob('*.safetensors'))
+    assert len(paths) == 2
+    written = {path: path.stat().st_mtime_ns for path in paths}
     assert make(disordered(network(0))).provenance == one.provenance
-    assert path.stat().st_mtime_ns == written
-    path.write_bytes(path.read_bytes()[:-9])
+    make(network(2))
+    assert {path: path.stat().st_mtime_ns for path in paths} == written
+    assert len(list((cache_directory / 'alignments').glob('*.safetensors'))) == 3
+    for path in paths:
+        path.write_bytes(path.read_bytes()[:-9])
     assert make(disordered(network(0))).provenance == one.provenance
     cache.clear()
     assert not list((cache_directory / 'alignments').glob('*'))
@@ -166,8 +190,29 @@ def test_a_model_that_cannot_be_traced_is_left_as_it_is(make, monkeypatch, caplo
     assert 'no way' in caplog.text
 
 
-def test_one_prompt_cannot_be_aligned() -> None:
-    with pytest.raises(SpecError, match='only one is named: random'):
-        Spec(ARCHITECTURE, 'rgb', prompts=('random',), align=True)
+def test_one_prompt_is_aligned_to_the_reference_that_a_foundry_keeps(tmp_path: Path) -> None:
+    """A copy in another order gives what the reference itself gives."""
+    foundry = train_tiny(collect(write_networks(tmp_path / 'models', 3)), tmp_path / 'foundry')
+    reference = Foundry.load(str(foundry)).known[0].reference
+    assert reference is not None
+    state = {name: reference.read(name).clone() for name in reference.names()}
+    groups = find_groups('tiny_network', 4)
+    moved = PermutedSource(StateDictSource(state), RandomPlaces(groups, 5))
+    found = []
+    for name, source in {'same': StateDictSource(state), 'moved': moved}.items():
+        tensors = {n: source.read(n).contiguous() for n in state if not n.startswith('head')}
+        save_file(tensors, tmp_path / f'{name}.safetensors')
+        prompts = (f'file:{tmp_path}/{name}.safetensors',)
+        spec = Spec('tiny_network', 'rgb', prompts, str(foundry), align=True)
+        found.append(create(spec, [0])[0])
+    same, copied = found
+    assert all(same.tensors[name].equal(copied.tensors[name]) for name in same.tensors)
+    records = [each.provenance.prompts[0].alignment for each in found]
+    assert [record.moved > 0 for record in records if record] == [False, True]
+
+
+def test_one_prompt_cannot_be_aligned_to_nothing(make) -> None:
+    with pytest.raises(PromptError, match=r'keeps no reference of .* Name more prompts, or leave'):
+        make()
     with pytest.raises(SpecError, match="align must be true or false, not 'maybe'"):
         Spec.parse(f'geosane://{ARCHITECTURE}?sensor=rgb&align=maybe')

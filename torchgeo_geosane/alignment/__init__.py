@@ -25,7 +25,14 @@ from torchgeo_geosane.alignment.find import (
     groups_of_ncnn,
 )
 from torchgeo_geosane.alignment.groups import Axis, Group, Groups, Places
-from torchgeo_geosane.alignment.stored import from_bytes, from_text, recall, to_bytes, to_text
+from torchgeo_geosane.alignment.stored import (
+    from_bytes,
+    from_text,
+    recall,
+    recall_chance,
+    to_bytes,
+    to_text,
+)
 from torchgeo_geosane.alignment.trace import OUTPUT
 from torchgeo_geosane.alignment.view import PermutedSource, RandomPlaces
 
@@ -46,6 +53,7 @@ __all__ = [
     'groups_of_module',
     'groups_of_ncnn',
     'recall',
+    'recall_chance',
     'similarity',
     'similarity_by_chance',
     'to_bytes',

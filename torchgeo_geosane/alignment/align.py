@@ -1,7 +1,7 @@
 """Alignment: a network brought into the order of another, as a view."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -49,7 +49,7 @@ def align(
     source: TensorSource,
     reference: TensorSource,
     groups: Groups,
-    chance: float | None = None,
+    chance: Callable[[], float] | None = None,
 ) -> Alignment:
     """Bring a network into the order of another of its architecture.
 
@@ -57,7 +57,8 @@ def align(
         source: The network.
         reference: The network whose order is wanted.
         groups: What may move, see :func:`torchgeo_geosane.alignment.find_groups`.
-        chance: What :func:`similarity_by_chance` gave for the reference, if that is known.
+        chance: Gives what :func:`similarity_by_chance` does for the reference, if that may be known
+            already; asked where something moves.
 
     Raises:
         AlignmentError: If the two are of different architectures, or hold NaN or infinite values.
@@ -67,15 +68,13 @@ def align(
     before = similarity(source, reference)
     if not places:
         return Alignment({}, present.count, 0, before, before, None, groups.left_out)
-    if chance is None:
-        chance = similarity_by_chance(reference, groups)
     return Alignment(
         places,
         present.count,
         sum(group.moved(places) for group in present.groups),
         before,
         similarity(PermutedSource(source, places), reference),
-        chance,
+        chance() if chance else similarity_by_chance(reference, groups),
         groups.left_out,
     )
 

@@ -1,13 +1,13 @@
-"""Prompts brought into the order of the first of them."""
+"""Prompts brought into the order of the first of them, which may be a foundry's reference."""
 
 import logging
 from collections.abc import Sequence
 
 from torchgeo_geosane.alignment.align import Alignment, align
 from torchgeo_geosane.alignment.find import find_groups
-from torchgeo_geosane.alignment.stored import recall
+from torchgeo_geosane.alignment.stored import recall, recall_chance
 from torchgeo_geosane.errors import AlignmentError, PromptError
-from torchgeo_geosane.foundry.source import TensorSource
+from torchgeo_geosane.foundry.source import RenamedSource, TensorSource
 from torchgeo_geosane.prompts import Prompt
 from torchgeo_geosane.provenance import AlignmentRecord
 
@@ -45,8 +45,18 @@ def _align(
     # The stem was fitted to other bands, which tell of its units, too.
     bands = [f'{band.name} {band.wavelength}' for band in (*prompt.bands, *first.bands)]
     identity = [first.architecture, first.fingerprint, prompt.fingerprint, *bands]
+    # One may lack what nobody asks for, such as a head or an encoder's last layer.
+    both = set(source.names()) & set(reference.names())
+    common = {name: name for name in reference.names() if name in both}
+    ours, theirs = RenamedSource(source, common), RenamedSource(reference, common)
+
+    def find() -> Alignment:
+        groups = find_groups(first.architecture)
+        own = [first.architecture, first.fingerprint, *sorted(both)]
+        return align(ours, theirs, groups, lambda: recall_chance(own, theirs, groups))
+
     try:
-        return recall(identity, lambda: align(source, reference, find_groups(first.architecture)))
+        return recall(identity, find)
     except AlignmentError as error:
         raise PromptError(f'prompts {first.name!r} and {prompt.name!r}: {error}') from error
 

@@ -14,9 +14,11 @@ import torch
 from safetensors import SafetensorError
 
 from torchgeo_geosane import cache
-from torchgeo_geosane.alignment.align import Alignment
+from torchgeo_geosane.alignment.align import Alignment, similarity_by_chance
+from torchgeo_geosane.alignment.groups import Groups
 from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.errors import CacheError
+from torchgeo_geosane.foundry.source import TensorSource
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,24 @@ def recall(identity: Iterable[str], find: Callable[[], Alignment]) -> Alignment:
         except CacheError as error:
             logger.warning('The alignment was not cached: %s', error)
     return found
+
+
+def recall_chance(identity: Iterable[str], reference: TensorSource, groups: Groups) -> float:
+    """What :func:`similarity_by_chance` gives, from the cache, or else found and cached.
+
+    It depends on the reference alone, and takes as long as an alignment.
+
+    Args:
+        identity: What determines the reference: its fingerprint, and what it is.
+        reference: The network that others are aligned to.
+        groups: What may move.
+    """
+
+    def find() -> Alignment:
+        found = similarity_by_chance(reference, groups)
+        return Alignment({}, groups.count, 0, found, found, found)
+
+    return recall(['chance', *identity], find).after
 
 
 def to_bytes(alignment: Alignment) -> bytes:

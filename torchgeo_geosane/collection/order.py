@@ -25,6 +25,7 @@ from torchgeo_geosane.alignment import (
     groups_of,
     groups_of_ncnn,
     recall,
+    recall_chance,
     similarity,
     to_text,
 )
@@ -168,7 +169,6 @@ def _order_equals(
     medoid = int(likeness.sum(1).argmax())
     chosen = named[0] if named else medoid
     reference = models[chosen]
-    chance = None
     # Siblings are in one order, so all move as the one does that resembles the others most.
     moves: dict[int, Alignment | None] = {lineages[chosen]: None}
     for index, (model, own) in enumerate(zip(models, groups, strict=True)):
@@ -179,8 +179,7 @@ def _order_equals(
             if lineage not in moves:
                 siblings = [i for i, other in enumerate(lineages) if other == lineage]
                 middle = siblings[int(likeness[siblings][:, siblings].sum(1).argmax())]
-                aligned = _align(models[middle], reference, groups[middle], chance)
-                chance = chance if aligned.chance is None else aligned.chance
+                aligned = _align(models[middle], reference, groups[middle])
                 moves[lineage] = aligned if aligned.moved else None
             move = moves[lineage]
             if move is not None:
@@ -189,13 +188,17 @@ def _order_equals(
         yield found
 
 
-def _align(
-    model: TrainedModel, reference: TrainedModel, groups: Groups, chance: float | None
-) -> Alignment:
+def _align(model: TrainedModel, reference: TrainedModel, groups: Groups) -> Alignment:
     hashes = [each.locate()[1] for each in (model, reference)]
 
     def find() -> Alignment:
-        return align(_floating(model), _floating(reference), groups, chance)
+        theirs = _floating(reference)
+        return align(
+            _floating(model),
+            theirs,
+            groups,
+            lambda: recall_chance(['collection', hashes[1]], theirs, groups),
+        )
 
     return recall(['collection', *hashes], find)
 

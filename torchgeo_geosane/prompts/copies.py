@@ -2,10 +2,11 @@
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.errors import CacheError, TokenError
@@ -51,10 +52,26 @@ def _is_whole(copy: Path) -> bool:
     """Whether there is a copy that holds what was written into it."""
     try:
         source = SafetensorsSource(copy)
-        found = digest({name: source.read(name) for name in source.names()})
+        found = digest(_Lazy(source))
     except TokenError:  # There is none, or a damaged one.
         return False
     return source.metadata.get(_DIGEST) == found
+
+
+class _Lazy(Mapping[str, Tensor]):
+    """A source's tensors, each read when it is asked for: none stays in memory."""
+
+    def __init__(self, source: TensorSource) -> None:
+        self._source = source
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._source.read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._source.names())
+
+    def __len__(self) -> int:
+        return len(self._source.names())
 
 
 def in_order(source: TensorSource) -> TensorSource:

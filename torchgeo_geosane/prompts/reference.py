@@ -51,6 +51,19 @@ def resolve(foundry: str, architecture: str, sensor: Sensor) -> Prompt:
     )
 
 
+def keeps_reference(foundry: str, architecture: str) -> bool:
+    """Whether a foundry keeps a reference of an architecture.
+
+    Raises:
+        FoundryError: If there is no such foundry.
+    """
+    try:
+        _find(foundry, architecture)
+    except PromptError:
+        return False
+    return True
+
+
 def _load(foundry: str, architecture: str) -> TensorSource:
     return _find(foundry, architecture)[1]
 
