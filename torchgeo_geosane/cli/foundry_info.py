@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from jsonargparse import ArgumentParser
 
 from torchgeo_geosane.cli.tables import format_table
+from torchgeo_geosane.errors import FoundryError
 from torchgeo_geosane.foundry import checkpoint
 from torchgeo_geosane.foundry.files import telling
-from torchgeo_geosane.foundry.foundry import FoundryError, licence_of, locate
+from torchgeo_geosane.foundry.foundry import licence_of, locate
 from torchgeo_geosane.foundry.known import FunctionKept, Known
 from torchgeo_geosane.foundry.records import parse
 
