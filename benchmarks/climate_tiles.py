@@ -16,7 +16,7 @@ _WEST, _EAST = 20.0, 25.0
 
 
 class ClimateTiles(Dataset[dict[str, Tensor]]):
-    """Tiles of one part; ``world`` is what ``geo_alignment.make_climate`` writes."""
+    """Tiles of one part; ``world`` is what ``geo_climate.make_climate`` writes."""
 
     all_bands = ('R', 'G', 'B')
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from geo_alignment import make_climate
+from geo_climate import make_climate
 from lightning.pytorch import Trainer, seed_everything
 from matplotlib.figure import Figure
 from measure import machine

@@ -211,8 +211,8 @@ def test_python_is_understood(page: Path) -> None:
     'command',
     [
         *('', 'fit', 'validate', 'test', 'predict', 'export', 'list', 'generate', 'info', 'cache'),
-        *('examples', 'describe', 'collect', 'compare', 'compare aggregate'),
-        *('foundry', 'foundry train', 'foundry map'),
+        *('examples', 'describe', 'collect', 'compare', 'compare aggregate', 'rank'),
+        *('foundry', 'foundry train', 'foundry map', 'foundry info'),
     ],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
