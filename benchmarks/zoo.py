@@ -91,7 +91,10 @@ def find_foundry(zoo: Zoo, latent: int, align: bool, steps: int) -> LoadedFoundr
         )
         train_foundry(
             foundry_config(latent, material.layout),
-            CollectionConfig(manifest=collect_zoo(zoo.folder, zoo.plan, align)),
+            CollectionConfig(
+                manifest=collect_zoo(zoo.folder, zoo.plan, align),
+                drawn_like=(f'*_{zoo.plan.checkpoints[-1]:04d}.safetensors',),
+            ),
             options,
             folder,
             progress=False,
@@ -102,7 +105,7 @@ def find_foundry(zoo: Zoo, latent: int, align: bool, steps: int) -> LoadedFoundr
 def say_function(loaded: LoadedFoundry, codes: Sequence[Coded]) -> None:
     """Write into a foundry's file what its networks do: ``foundry info`` shows it."""
     by_name = {each.code: each.accuracy.mean for each in codes}
-    drawn = by_name.get('drawn, spread 0.5')
+    drawn = by_name.get('drawn, spread 0.25')
     kept = FunctionKept('accuracy', by_name['original'], by_name['foundry'], drawn)
     foundry = loaded.foundry
     known = [
@@ -214,8 +217,11 @@ def main() -> None:
     parser.add_argument('--output', type=Path, default=ROOT / 'output' / 'zoo')
     parser.add_argument('--steps', type=int, default=200, help='of training a foundry')
     parser.add_argument('--seeds', type=int, default=16, help='of the few labels')
+    names = [plan.architecture for plan in PLANS]
+    parser.add_argument('--networks', nargs='+', default=names, choices=names)
     options = parser.parse_args()
-    plans = (SMALL,) if options.small else PLANS
+    wanted = tuple(plan for plan in PLANS if plan.architecture in options.networks)
+    plans = (SMALL,) if options.small else wanted
     steps = 20 if options.small else options.steps
     latents = LATENTS[-1:] if options.small else LATENTS
     tables = options.output / 'tables'

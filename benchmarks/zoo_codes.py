@@ -84,7 +84,7 @@ def foundry_codes(material: Material, loaded: LoadedFoundry) -> Iterator[Coded]:
         yield measure(material, f'mean of {what}', latent, mean.expand_as(material.test))
     (known,) = loaded.foundry.known
     if known.density is not None:
-        for spread in (0.5, 1.0):
+        for spread in (0.25, 0.5):
             drawn = loaded.decode(draw(loaded, len(material.test), spread))
             yield measure(material, f'drawn, spread {spread}', latent, drawn)
 

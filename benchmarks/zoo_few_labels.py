@@ -159,7 +159,7 @@ def measure(
         'average of finished latents': lambda: repeated(
             loaded.decode(latents[finished].mean(0)[None])[0]
         ),
-        'drawn without a prompt, spread .5': lambda: loaded.decode(draw(loaded, seeds, 0.5)),
+        'drawn without a prompt, spread .25': lambda: loaded.decode(draw(loaded, seeds, 0.25)),
         'Dirichlet mix of 8': mixed,
     }
     make = getattr(zoo_networks, material.architecture)

@@ -54,7 +54,7 @@ def verdict(codes: Rows, few: Rows, told: Rows) -> str:
     last = sizes[-1]
     mean, drawn = (
         of['mean of finished latents', last, 'True'],
-        of['drawn, spread 0.5', last, 'True'],
+        of['drawn, spread 0.25', last, 'True'],
     )
     ten = {row['start']: row for row in few if row['step'] == '10'}
     best = max(ten.values(), key=lambda row: float(row['mean']))
@@ -69,7 +69,7 @@ def verdict(codes: Rows, few: Rows, told: Rows) -> str:
             f'The decoded average of the latents of finished networks ({last} of {TOKEN} numbers) has an '
             f'accuracy of {mean["accuracy"]} without finetuning, the networks themselves {originals} (aim: '
             f'at least {_AIM_MEAN}).',
-            f'Networks drawn without a prompt, at half the spread, come to {drawn["accuracy"]}, the worst '
+            f'Networks drawn without a prompt, at a quarter of the spread, come to {drawn["accuracy"]}, the worst '
             f'to {drawn["worst"]} (aim: all above {_AIM_DRAWN}).',
             f'With few labels the best start after ten steps is: {best["start"]}, {best["mean"]}; minus a '
             f'trained member {best["minus_member"]} [{best["minus_member_low"]}, '

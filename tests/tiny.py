@@ -73,7 +73,9 @@ def collect(models: Path, align: bool = True) -> Path:
     return manifest
 
 
-def train_tiny(manifest: Path, output: Path, **options: Any) -> Path:
+def train_tiny(
+    manifest: Path, output: Path, drawn_like: tuple[str, ...] = (), **options: Any
+) -> Path:
     """A foundry after two steps, with codes of places."""
     config = FoundryConfig(
         d_model=16,
@@ -97,5 +99,6 @@ def train_tiny(manifest: Path, output: Path, **options: Any) -> Path:
             **options,
         }
     )
-    train_foundry(config, CollectionConfig(manifest=manifest), settings, output, progress=False)
+    collection = CollectionConfig(manifest=manifest, drawn_like=drawn_like)
+    train_foundry(config, collection, settings, output, progress=False)
     return output

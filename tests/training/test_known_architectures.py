@@ -110,6 +110,19 @@ def test_why_networks_cannot_be_drawn(
     assert f'{NAME} cannot be drawn without a prompt: ' in describe(str(folder))
 
 
+def test_densities_are_of_the_models_that_are_named(manifest: Path, tmp_path: Path) -> None:
+    whole, finished, none = (
+        Foundry.load(str(train_tiny(manifest, tmp_path / name, drawn_like=like))).known[0]
+        for name, like in (('a', ()), ('b', ('*_1.pt',)), ('c', ('*_7.pt',)))
+    )
+    assert whole.density is not None
+    assert finished.density is not None
+    assert not torch.equal(whole.density.mean, finished.density.mean)
+    assert finished.record.trained == whole.record.trained
+    assert none.density is None
+    assert 'of 0 lineages' in (none.record.draws_not or '')
+
+
 def test_a_collection_of_one_model(tmp_path: Path) -> None:
     manifest = collect(write_networks(tmp_path / 'models', 1, checkpoints=1))
     (known,) = Foundry.load(str(train_tiny(manifest, tmp_path / 'f'))).known

@@ -25,6 +25,9 @@ class CollectionConfig:
             from one start, which tell of each other.
         align: Whether the units of every model are read in the order of one of its architecture,
             which leaves what it computes as it is. A manifest alone says so itself.
+        drawn_like: Patterns of names, such as ``*_last.pt``: of which trained models the latents'
+            density is, from which networks are drawn without a prompt. By default of all; where a
+            collection has checkpoints of trainings, name the finished ones.
         weighting: How often windows come from a model: as its tokens are (``size``), every family of
             architectures equally and inside it by size (``family``), or every model equally.
     """
@@ -34,6 +37,7 @@ class CollectionConfig:
     held_out: tuple[str, ...] = ()
     whole_lineages: bool = True
     align: bool = True
+    drawn_like: tuple[str, ...] = ()
     weighting: Weighting = 'size'
 
 

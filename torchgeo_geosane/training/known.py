@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from statistics import fmean
 
 import torch
@@ -62,7 +63,10 @@ def code_places(models: Sequence[OpenedModel]) -> list[OpenedModel]:
 
 
 def learn(
-    model: WeightAutoencoder, models: Sequence[OpenedModel], reports: Sequence[ModelReport]
+    model: WeightAutoencoder,
+    models: Sequence[OpenedModel],
+    reports: Sequence[ModelReport],
+    drawn_like: Sequence[str] = (),
 ) -> list[Known]:
     """What a trained foundry knows of every architecture of its collection.
 
@@ -70,24 +74,35 @@ def learn(
         model: The autoencoder, as it is shipped.
         models: The collection.
         reports: Errors on the models.
+        drawn_like: Patterns of the names of those whose latents the density is of; none are all.
     """
     errors = {report.name: report.reconstruction for report in reports}
-    return [_learn(model, alike, errors) for alike in _alike(models) if alike.trained]
+    return [_learn(model, each, errors, drawn_like) for each in _alike(models) if each.trained]
 
 
-def _learn(model: WeightAutoencoder, alike: _Alike, errors: dict[str, float]) -> Known:
+def _learn(
+    model: WeightAutoencoder,
+    alike: _Alike,
+    errors: dict[str, float],
+    drawn_like: Sequence[str],
+) -> Known:
     reference, trained = alike.reference, alike.trained
     shown = reference or trained[0]
     shapes = weight_shapes(shown.source)
-    lineages = {opened.entry.lineage or opened.entry.name for opened in trained}
+    lineages = _lineages(trained)
+    drawn = [
+        opened
+        for opened in trained
+        if not drawn_like or any(fnmatch(opened.entry.name, each) for each in drawn_like)
+    ]
     held_out = [opened for opened in alike.models if opened.entry.split == 'held_out']
-    draws_not = _why_not(model, alike, len(lineages))
+    draws_not = _why_not(model, alike, _lineages(drawn))
     record = Record(
         architecture=shown.entry.architecture or shown.entry.name,
         shapes=shapes,
         trained=len(trained),
         held_out=len(held_out),
-        lineages=len(lineages),
+        lineages=lineages,
         error=_mean(errors[opened.entry.name] for opened in trained),
         held_out_error=_mean(errors[opened.entry.name] for opened in held_out),
         reference=reference.entry.name if reference else None,
@@ -98,7 +113,7 @@ def _learn(model: WeightAutoencoder, alike: _Alike, errors: dict[str, float]) ->
         record,
         model.config,
         places=trained[0].places,
-        density=None if draws_not else _density(model, trained, len(lineages)),
+        density=None if draws_not else _density(model, drawn),
         reference=_tensors(reference, shapes) if reference and kept else None,
     )
 
@@ -109,7 +124,7 @@ def _why_not(model: WeightAutoencoder, alike: _Alike, lineages: int) -> str | No
         return 'its networks are in no common order'
     if lineages < _LEAST_LINEAGES:
         return (
-            f'of {lineages} lineage{"s" * (lineages > 1)} nothing tells what varies between networks '
+            f'of {lineages} lineage{"s" * (lineages != 1)} nothing tells what varies between networks '
             f'(it takes {_LEAST_LINEAGES})'
         )
     numbers = (_RANK + 1) * len(alike.models[0].layout) * model.config.latent_dim
@@ -118,12 +133,14 @@ def _why_not(model: WeightAutoencoder, alike: _Alike, lineages: int) -> str | No
     return None
 
 
-def _density(
-    model: WeightAutoencoder, trained: Sequence[OpenedModel], lineages: int
-) -> LatentDensity:
+def _density(model: WeightAutoencoder, drawn: Sequence[OpenedModel]) -> LatentDensity:
     engine = Engine(model)
-    latents = torch.stack([engine.encode(opened.reader).cpu() for opened in trained])
-    return LatentDensity.fit(latents, min(_RANK, lineages - 1))
+    latents = torch.stack([engine.encode(opened.reader).cpu() for opened in drawn])
+    return LatentDensity.fit(latents, min(_RANK, _lineages(drawn) - 1))
+
+
+def _lineages(models: Sequence[OpenedModel]) -> int:
+    return len({opened.entry.lineage or opened.entry.name for opened in models})
 
 
 def _tensors(opened: OpenedModel, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:

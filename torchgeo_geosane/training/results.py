@@ -44,6 +44,7 @@ def write_results(
     models: Sequence[OpenedModel],
     optimisation: OptimisationConfig,
     minutes: float,
+    drawn_like: Sequence[str] = (),
 ) -> list[ModelReport]:
     """Measure a trained autoencoder and write it with all that belongs to it.
 
@@ -53,6 +54,7 @@ def write_results(
         models: The collection; trained models come first in what is written.
         optimisation: How it was trained.
         minutes: How long.
+        drawn_like: Patterns of names, see ``CollectionConfig``.
 
     Returns:
         Errors on every model.
@@ -80,7 +82,7 @@ def write_results(
             shipped,
             _info(trained, reports),
             dtype=torch.float16,
-            known=learn(shipped, models, reports),
+            known=learn(shipped, models, reports, drawn_like),
         )
     return reports
 

@@ -112,7 +112,9 @@ def train_foundry(
         return []
     kept = (best.weights if best else None) or state
     model = _gathered(foundry, kept, trainer.strategy.root_device)
-    return write_results(output, model, data.models, optimisation, checkpoints.seconds / 60)
+    return write_results(
+        output, model, data.models, optimisation, checkpoints.seconds / 60, collection.drawn_like
+    )
 
 
 def _start(
