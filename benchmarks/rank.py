@@ -71,6 +71,7 @@ CLIMATE = {
     'ResNet-18, random': ('resnet18', 'random'),
 }
 LABELS = 400
+FEWEST = 5  # Of fewer starts a correlation says nothing.
 
 
 @dataclass(frozen=True)
@@ -263,11 +264,9 @@ def _compared(data: str) -> dict[str, list[float]]:
 
 def write_report(output: Path) -> None:
     """Correlations, the starts behind them, and the figure."""
-    found = list(starts(output))
-    by_data = {
-        data: [each for each in found if each.data == data]
-        for data in dict.fromkeys(each.data for each in found)
-    }
+    groups = {data: [s for s in starts(output) if s.data == data] for data in (*SCENES, 'climate')}
+    by_data = {data: group for data, group in groups.items() if len(group) >= FEWEST}
+    found = [each for group in by_data.values() for each in group]
     kinds = list(dict.fromkeys(kind for each in found for kind in each.scores))
     rows = []
     for kind in kinds:
