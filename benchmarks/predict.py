@@ -22,6 +22,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ COLUMNS, ROWS = 30_000, (512, 1024, 2048)
 TILINGS = [(128, 0), (128, 32), (128, 48), (128, 64), (256, 64)]
 STRIDE = 32
 OURS = 'predict --scene'
+RESULTS = 'results.json'
 
 Result = dict[str, Any]
 
@@ -148,10 +150,15 @@ def _write(path: Path, shape: tuple[int, ...], crs: Any, transform: Any, values:
             file.write(values)
 
 
-def measure(folder: Path, steps: int, repeats: int) -> Result:
+def measured_before(folder: Path) -> Result:
+    """What lies in the folder."""
+    results = folder / RESULTS
+    return json.loads(results.read_text()) if results.exists() else {}
+
+
+def measure(folder: Path, steps: int, repeats: int) -> None:
     """Everything, each part once."""
-    results = folder / 'results.json'
-    found: Result = json.loads(results.read_text()) if results.exists() else {}
+    results, found = folder / RESULTS, measured_before(folder)
 
     def once(name: str, work: Callable[[], Any]) -> None:
         if name not in found:
@@ -166,9 +173,7 @@ def measure(folder: Path, steps: int, repeats: int) -> Result:
         for way in ways:
             out = folder / 'map.tif'
             out.unlink(missing_ok=True)
-            once(
-                f'speed/{way}/{repeat}', lambda way=way, out=out: measured(way, *model, scene, out)
-            )
+            once(f'speed/{way}/{repeat}', partial(measured, way, *model, scene, out))
     for rows in ROWS:
         long, out = folder / 'long.tif', folder / 'long_map.tif'
         out.unlink(missing_ok=True)
@@ -178,11 +183,7 @@ def measure(folder: Path, steps: int, repeats: int) -> Result:
 
         once(f'memory/{rows}', grow)
     for size, overlap in TILINGS:
-        once(
-            f'seams/{size}/{overlap}',
-            lambda size=size, overlap=overlap: seams(model, size, overlap),
-        )
-    return found
+        once(f'seams/{size}/{overlap}', partial(seams, model, size, overlap))
 
 
 def seams(model: tuple[Path, Path], size: int, overlap: int) -> Result:
@@ -230,8 +231,8 @@ def report(found: Result, steps: int) -> str:
         f'Written by `python benchmarks/predict.py`: a U-Net with ResNet-18, finetuned for {steps} '
         f'steps on the quickstart’s scene, {megapixels:.1f} megapixels of 13 bands; windows of {SIZE}² '
         f'that share {OVERLAP}, batches of {BATCH}; each way in a process of its own, in turn in each '
-        'repeat: mean ± standard deviation over the repeats, ratios of pairs in one repeat. The machine '
-        f'was shared: CPU seconds are what tells. {machine()}',
+        'repeat: mean ± standard deviation over the repeats, in brackets how many, ratios of pairs in '
+        f'one repeat. The machine was shared: CPU seconds are what tells. {machine()}',
         '',
         '| way | CPU s | × plain loop, CPU | megapixels / s | × plain loop, wall clock | memory, MB |',
         '|---|---|---|---|---|---|',
@@ -241,12 +242,13 @@ def report(found: Result, steps: int) -> str:
     for way, runs in speed.items():
         cells = [
             _spread([run['cpu'] for run in runs], 1),
-            _spread([a['cpu'] / b['cpu'] for a, b in zip(plain, runs, strict=True)], 2),
+            _spread([a['cpu'] / b['cpu'] for a, b in zip(plain, runs, strict=False)], 2),
             _spread([megapixels / run['seconds'] for run in runs], 3),
-            _spread([a['seconds'] / b['seconds'] for a, b in zip(plain, runs, strict=True)], 2),
+            _spread([a['seconds'] / b['seconds'] for a, b in zip(plain, runs, strict=False)], 2),
             _spread([run['memory'] for run in runs], 0),
         ]
-        lines.append(f'| {way} | {" | ".join(cells)} |')
+        lines.append(f'| {way} ({len(runs)}) | {" | ".join(cells)} |')
+    memory, tilings = _table(found, 'memory'), _tilings(found)
     lines += [
         '',
         f'Memory, as a scene of {COLUMNS:,} columns and 13 bands of uint16 grows in height: windows of '
@@ -255,7 +257,7 @@ def report(found: Result, steps: int) -> str:
         '| rows | in memory such a scene takes, GB | memory of predict --scene, MB | CPU s |',
         '|---|---|---|---|',
     ]
-    for rows, (run,) in _table(found, 'memory').items():
+    for rows, (run,) in memory.items():
         size = 13 * COLUMNS * int(rows) * 2 / 1e9
         lines.append(f'| {int(rows):,} | {size:.1f} | {run["memory"]:.0f} | {run["cpu"]:.0f} |')
     lines += [
@@ -266,8 +268,7 @@ def report(found: Result, steps: int) -> str:
         '| windows | shared | by one look at the whole | by other windows |',
         '|---|---|---|---|',
     ]
-    for size, overlap in TILINGS:
-        run = found[f'seams/{size}/{overlap}']
+    for (size, overlap), run in tilings.items():
         cells = [f'{run[name]:.2f}' for name in ('whole', 'moved')]
         lines.append(f'| {size}² | {overlap} | {" | ".join(cells)} |')
     return '\n'.join(lines) + '\n'
@@ -281,6 +282,12 @@ def _table(found: Result, part: str) -> dict[str, list[Result]]:
         if first == part:
             table.setdefault(what, []).append(run)
     return table
+
+
+def _tilings(found: Result) -> dict[tuple[int, int], Result]:
+    """Size and overlap of windows, to their seams."""
+    named = {pair: f'seams/{pair[0]}/{pair[1]}' for pair in TILINGS}
+    return {pair: found[name] for pair, name in named.items() if name in found}
 
 
 def _spread(values: list[float], digits: int) -> str:
@@ -305,9 +312,10 @@ def draw(found: Result, path: Path) -> None:
     middle.plot(rows, [13 * COLUMNS * each * 2 / 1e9 for each in rows], '0.6', label='the scene')
     middle.set(title=f'Memory, {COLUMNS:,} columns, 13 bands', xlabel='rows', ylabel='GB', ylim=0)
     middle.legend(frameon=False)
-    names = [f'{size}, {overlap}' for size, overlap in TILINGS]
+    tilings = _tilings(found)
+    names = [f'{size}, {overlap}' for size, overlap in tilings]
     for key, label in (('whole', 'one look at the whole'), ('moved', 'other windows')):
-        shares = [found[f'seams/{size}/{overlap}'][key] for size, overlap in TILINGS]
+        shares = [run[key] for run in tilings.values()]
         right.plot(names, shares, 'o', label=f'by {label}')
     right.axhline(1, color='0.6', linewidth=1)
     right.set(title='Seams', xlabel='window, pixels shared', ylabel='% of pixels changed', ylim=0)
@@ -321,10 +329,13 @@ def main() -> None:
     parser.add_argument('--folder', type=Path, default=Path('output/benchmark_predict'))
     parser.add_argument('--repeats', type=int, default=3)
     parser.add_argument('--steps', type=int, default=200, help='of the finetuning')
+    parser.add_argument('--report', action='store_true', help='write up what is measured so far')
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    found = measure(folder, arguments.steps, arguments.repeats)
+    if not arguments.report:
+        measure(folder, arguments.steps, arguments.repeats)
+    found = measured_before(folder)
     REPORT.write_text(report(found, arguments.steps))
     draw(found, REPORT.with_suffix('.png'))
     checkpoint, config = finetuned(folder, arguments.steps)
