@@ -31,7 +31,6 @@ import numpy as np
 import rasterio
 import torch
 import yaml
-from matplotlib.figure import Figure
 from measure import machine
 from predict_ways import BATCH, OVERLAP, SIZE, WAYS, measured
 from rasterio.transform import from_origin
@@ -51,7 +50,7 @@ REPORT = ROOT / 'docs' / 'benchmarks' / 'predict.md'
 PICTURE = ROOT / 'docs' / '_static' / 'scene_map.png'
 HEIGHT, WIDTH = 768, 1536
 SIDE = 768
-COLUMNS, ROWS = 30_000, (512, 1024, 2048)
+COLUMNS, ROWS = 30_000, (256, 1024)
 TILINGS = [(128, 0), (128, 32), (128, 48), (128, 64), (256, 64)]
 STRIDE = 32
 OURS = 'predict --scene'
@@ -251,8 +250,8 @@ def report(found: Result, steps: int) -> str:
     memory, tilings = _table(found, 'memory'), _tilings(found)
     lines += [
         '',
-        f'Memory, as a scene of {COLUMNS:,} columns and 13 bands of uint16 grows in height: windows of '
-        '256² that share 64, a network of four filters, a file of zeros.',
+        f'Memory, as a scene of {COLUMNS:,} columns and 13 bands of uint16 grows in height: the same '
+        'windows, a network of four filters, a file of zeros.',
         '',
         '| rows | in memory such a scene takes, GB | memory of predict --scene, MB | CPU s |',
         '|---|---|---|---|',
@@ -295,35 +294,6 @@ def _spread(values: list[float], digits: int) -> str:
     return f'{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}'
 
 
-def draw(found: Result, path: Path) -> None:
-    """Speed, memory and seams as one figure."""
-    figure = Figure(figsize=(11, 3.4), layout='constrained')
-    left, middle, right = figure.subplots(1, 3)
-    speed = _table(found, 'speed')
-    cpu = {way: [HEIGHT * WIDTH / 1e6 / run['cpu'] for run in runs] for way, runs in speed.items()}
-    for at, (way, rates) in enumerate(reversed(cpu.items())):
-        left.barh(at, statistics.mean(rates), color='tab:blue' if way == OURS else '0.7')
-        left.plot(rates, [at] * len(rates), 'k.', markersize=4)
-    left.set_yticks(range(len(cpu)), list(reversed(cpu)))
-    left.set(title='Speed', xlabel='megapixels per CPU second')
-    memory = _table(found, 'memory')
-    rows = [int(each) for each in memory]
-    middle.plot(rows, [run['memory'] / 1000 for (run,) in memory.values()], 'o-', label='predict')
-    middle.plot(rows, [13 * COLUMNS * each * 2 / 1e9 for each in rows], '0.6', label='the scene')
-    middle.set(title=f'Memory, {COLUMNS:,} columns, 13 bands', xlabel='rows', ylabel='GB', ylim=0)
-    middle.legend(frameon=False)
-    tilings = _tilings(found)
-    names = [f'{size}, {overlap}' for size, overlap in tilings]
-    for key, label in (('whole', 'one look at the whole'), ('moved', 'other windows')):
-        shares = [run[key] for run in tilings.values()]
-        right.plot(names, shares, 'o', label=f'by {label}')
-    right.axhline(1, color='0.6', linewidth=1)
-    right.set(title='Seams', xlabel='window, pixels shared', ylabel='% of pixels changed', ylim=0)
-    right.tick_params('x', rotation=45)
-    right.legend(frameon=False)
-    figure.savefig(path, dpi=110)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--folder', type=Path, default=Path('output/benchmark_predict'))
@@ -337,7 +307,6 @@ def main() -> None:
         measure(folder, arguments.steps, arguments.repeats)
     found = measured_before(folder)
     REPORT.write_text(report(found, arguments.steps))
-    draw(found, REPORT.with_suffix('.png'))
     checkpoint, config = finetuned(folder, arguments.steps)
     wanted = Request(checkpoint, str(DATA), folder / 'picture.tif', config=config, force=True)
     predict(replace(wanted, preview=PICTURE, page=folder / 'picture.html'))

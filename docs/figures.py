@@ -139,16 +139,18 @@ def _imagery(name: str) -> list[Drawing]:
 
 
 def _predict(name: str) -> list[Drawing]:
-    seams = read(tables.MEASURED / f'{name}.md')[2]
-    values = [numbers(row['pixels whose class differs, %']) for row in seams]
-    return [
-        _bars(
-            'pixels whose class depends on where windows lie, %',
-            [row['windows'] for row in seams],
-            values,
-            name,
-        )
-    ]
+    """Speed and seams, of the parts that have been measured."""
+    drawn = []
+    for rows in read(tables.MEASURED / f'{name}.md'):
+        if 'way' in rows[0]:
+            values = [numbers(row['CPU s']) for row in rows]
+            drawn.append(_bars('CPU seconds for a map', [r['way'] for r in rows], values, name))
+        elif 'by one look at the whole' in rows[0]:
+            labels = [f'{row["windows"]}, {row["shared"]} shared' for row in rows]
+            values = [numbers(row['by one look at the whole']) for row in rows]
+            title = 'pixels whose class is another by one look at the whole, %'
+            drawn.append(_bars(title, labels, values, name))
+    return drawn
 
 
 def _intervals(
