@@ -132,7 +132,7 @@ def reason(result: Result) -> str:
     """Why not wholly, in a cell of a table."""
     left_out = result['left_out']
     if '' in left_out:
-        return ' '.join(left_out[''].split())[:110].replace('|', '\\|').replace('\\|', '/')
+        return ' '.join(left_out[''].split())[:110].replace('|', '/')
     names = ', '.join(f'`{name}`' for name in list(left_out)[:2])
     more = f' and {len(left_out) - 2} more' if len(left_out) > 2 else ''
     why = '; '.join(dict.fromkeys(left_out.values()))
@@ -166,7 +166,7 @@ def table(every: dict[str, Result]) -> str:
         return ', '.join(f'{kind} {counts[kind]}' for kind in ('wholly', 'partly', 'not'))
 
     return (
-        f'{machine()} timm {timm.__version__}. Of {len(tried)} families a small member: '
+        f'{machine()} timm {timm.__version__}. Of {len(tried)} of its {len(firsts)} families a small member: '
         f'{said(counts)}. Of all {len(found)} architectures that were tried: {said(everything)}; '
         f'median {seconds} s of one core. Regenerate: `python benchmarks/alignment.py`.\n\n'
         '| family | architecture | M values | aligns | groups | units | weights that move | s | '

@@ -111,6 +111,7 @@ def test_what_is_drawn_without_a_prompt_has_the_foundrys_reference() -> None:
     spec = Spec.parse(f'{PACKAGED}&sampler=prior&spread=0.25')
     assert (spec.sampler, spec.prompts) == (Prior(0.25), ('reference',))
     assert spec.averages  # The statistics of norms are the reference's.
+    assert spec.averages_aligned
     assert Spec.parse(f'{PACKAGED}&sampler=prior&prompt=ukis:6b_l2a').prompts == ('ukis:6b_l2a',)
     assert 'sampler=prior&spread=0.25' in spec.url
 

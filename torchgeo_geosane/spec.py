@@ -213,6 +213,11 @@ class Spec:
         return isinstance(self.sampler, Prior) or sum(share > 0 for share in shares) > 1
 
     @property
+    def averages_aligned(self) -> bool:
+        """Whether the result is an average of networks in one order, which has lost variance."""
+        return isinstance(self.sampler, Prior) or (self.align and self.averages)
+
+    @property
     def target(self) -> Sensor:
         """The sensor whose bands the stem takes."""
         return get_sensor(self.sensor)

@@ -178,6 +178,22 @@ def test_what_cannot_be_traced_is_left_out_and_said(monkeypatch: pytest.MonkeyPa
     assert groups.left_out == {'': 'the network cannot be traced: no way'}
 
 
+def test_a_trace_that_contradicts_the_shapes_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest moves all the same."""
+
+    def lie(model: nn.Module, image: Tensor) -> list[Group]:
+        first, *others = trace(model, image)
+        (part,) = first.parts
+        beyond = [Use(use.tensor, use.dim, use.size, use.places + 1) for use in part.uses]
+        return [Group(first.name, (Part(tuple(beyond)),)), *others]
+
+    whole = find_groups('test_resnet')
+    monkeypatch.setattr('torchgeo_geosane.alignment.find.trace', lie)
+    groups = find_groups.__wrapped__('test_resnet')
+    assert len(groups.groups) == len(whole.groups) - 1
+    assert list(groups.left_out.values()) == ['what tracing says of it contradicts the shapes']
+
+
 def test_unknown_architecture() -> None:
     with pytest.raises(ArchitectureError, match="did you mean 'resnet50'"):
         find_groups('resnet5O')

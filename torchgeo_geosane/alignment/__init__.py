@@ -2,9 +2,9 @@
 
 Networks that were trained apart keep their hidden units in different orders; until these are alike,
 their average is broken, and their tokens are noise to a foundry. What may move is found by tracing
-and proven by running the network (``find_groups`` of an architecture, ``groups_of_module``), or told
-from names and shapes (``groups_of`` a state dict); the order is found by weight matching
-(``align``); the aligned network is a view (``Alignment.view``)::
+and proven by running the network (``find_groups`` of an architecture, ``groups_of_module``,
+``groups_of_ncnn`` of a file), or told from names and shapes (``groups_of`` a state dict); the order
+is found by weight matching (``align``); the aligned network is a view (``Alignment.view``)::
 
     groups = find_groups('resnet50')
     found = align(source, reference, groups)  # two TensorSources
@@ -13,8 +13,9 @@ from names and shapes (``groups_of`` a state dict); the order is found by weight
 
 Networks finetuned from one start are in one order already: nothing of them moves. ``similarity``
 compares two networks as they are; ``chance`` is what a network of noise comes to, once aligned.
-``recall`` keeps alignments in the cache by fingerprints, ``to_text`` and ``from_text`` in a manifest.
-``RandomPlaces`` with ``PermutedSource`` draws a random order, for a second view while training.
+``recall`` and ``recall_chance`` keep both in the cache by fingerprints, ``to_text`` and ``from_text``
+an alignment in a manifest. ``RandomPlaces`` with ``PermutedSource`` draws a random order, for a
+second view while training.
 """
 
 from torchgeo_geosane.alignment.align import Alignment, align, similarity, similarity_by_chance

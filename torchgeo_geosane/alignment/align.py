@@ -12,6 +12,7 @@ from torchgeo_geosane.alignment.matching import match, read_finite
 from torchgeo_geosane.alignment.view import PermutedSource
 from torchgeo_geosane.errors import AlignmentError
 from torchgeo_geosane.foundry.source import TensorSource
+from torchgeo_geosane.foundry.stored import as_matrix
 from torchgeo_geosane.foundry.surroundings import isolated
 
 
@@ -146,7 +147,7 @@ class NoiseSource:
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         """Rows of one tensor as a matrix."""
-        return self.read(name).flatten(1)[start:stop]
+        return as_matrix(self.read(name))[start:stop]
 
 
 def _check_alike(source: TensorSource, reference: TensorSource, groups: Groups) -> set[str]:

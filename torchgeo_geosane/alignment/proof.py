@@ -1,6 +1,6 @@
 """The proof that a group's units may change places: the network is run, before and after."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -72,10 +72,10 @@ class Proof:
         return self._model(self._image)
 
 
-def _enliven(tensors: object, seed: int) -> None:
+def _enliven(tensors: Iterable[Tensor], seed: int) -> None:
     """Give constant tensors random values: zeros and ones would hide that one stayed behind."""
     generator = torch.Generator().manual_seed(seed)
-    for tensor in tensors:  # type: ignore[attr-defined]
+    for tensor in tensors:
         if tensor.numel() > 1 and bool((tensor == tensor.flatten()[0]).all()):
             noise = torch.rand(tensor.shape, generator=generator, dtype=tensor.dtype)
             # Variances stay positive.

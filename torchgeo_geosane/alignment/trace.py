@@ -81,7 +81,11 @@ def trace(model: nn.Module, image: Tensor) -> list[Group]:
 def _couplings(graph: Any, names: dict[int, str], item: Any) -> Iterator[Coupling]:
     """Where one layer of a group holds its units."""
     module = item.dep.target.module
-    places, units = np.array(item.idxs), np.array(item.root_idxs)
+    # Of some places it is not known whose they are: if that mattered, the proof fails.
+    known = [pair for pair in zip(item.idxs, item.root_idxs, strict=True) if None not in pair]
+    if not known:
+        return
+    places, units = np.array(known, dtype=np.int64).T
     name = names.get(id(module), '')
     if isinstance(module, nn.Parameter):
         if not name:

@@ -36,7 +36,7 @@ class ComparisonConfig:
         fractions: Shares of the training data, for the data module's ``train_fraction``.
         methods: ``finetune`` trains all weights, ``linear_probe`` all but the backbone's.
         conditioned: Whether BatchNorm is conditioned on training data first, of all starts alike; by
-            default it is where the weights are an average of aligned prompts, which has lost variance
+            default it is where the weights are an average of aligned networks, which has lost variance
             from layer to layer (REPAIR, Jordan et al. 2023, arXiv:2211.08403), and else not.
         metric: What is compared: the task logs it as ``val_…`` and ``test_…``.
         mode: Whether more or less of it is better.
@@ -78,8 +78,7 @@ class ComparisonConfig:
                 if name not in known:
                     raise ComparisonError(f'unknown {name!r}{did_you_mean(name, known)}')
         if not self.conditioned:
-            spec = self.material.spec
-            object.__setattr__(self, 'conditioned', (spec.align and spec.averages,))
+            object.__setattr__(self, 'conditioned', (self.material.spec.averages_aligned,))
         self._check_models()
         varied = (self.starts, self.fractions, self.methods, self.conditioned)
         if self.seeds < 1 or not all(varied) or any(len(set(each)) < len(each) for each in varied):
