@@ -60,7 +60,9 @@ def measure(material: Material, loaded: LoadedFoundry) -> list[Told]:
     features = {
         'statistics': statistics,
         'latents': latents,
-        'both': [torch.cat(pair, dim=1) for pair in zip(statistics, latents, strict=True)],
+        'statistics and latents': [
+            torch.cat(pair, dim=1) for pair in zip(statistics, latents, strict=True)
+        ],
     }
     known, truth = (
         torch.tensor([[value(each) for value in PROPERTIES.values()] for each in own])
