@@ -153,6 +153,43 @@ def _predict(name: str) -> list[Drawing]:
     return drawn
 
 
+def _geo_alignment(name: str) -> list[Drawing]:
+    """What the other variants lack, of two recalls, for held-out places in between."""
+    rows = read(tables.MEASURED / f'{name}.md')[1]
+    labels = [row['variant'] for row in rows]
+    return [
+        _intervals(
+            f'{recall}, both objectives with local interpolation minus another',
+            labels,
+            [numbers(row[recall]) for row in rows],
+            f'{name} {recall}',
+        )
+        for recall in ('photo to image R@10', 'image to location R@10')
+    ]
+
+
+def _geo_climate(name: str) -> list[Drawing]:
+    """Accuracy over the share of the labels, for what is used."""
+    rows = read(tables.MEASURED / f'{name}.md')[0]
+    shares = [numbers(column)[0] for column in list(rows[0])[1:]]
+
+    def draw(axes: Axes) -> None:
+        for row, colour in zip(rows, COLOURS, strict=False):
+            used, *cells = row.values()
+            mean, low, high = np.transpose([numbers(cell) for cell in cells])
+            axes.fill_between(shares, low, high, color=colour, alpha=0.2, lw=0)
+            axes.plot(shares, mean, 'o-', color=colour, label=used, ms=4)
+        axes.set(xlabel='labels, %', ylabel='accuracy', xscale='log')
+        axes.set_xticks(shares, [f'{share:g}' for share in shares])
+        axes.minorticks_off()
+        axes.legend()
+
+    told = '; '.join(f'{row["what is used"]}: {list(row.values())[-1]}' for row in rows)
+    return [
+        Drawing('Accuracy of climate zones, mean with 95 % interval', told, _svg(draw, 3, name))
+    ]
+
+
 def _intervals(
     title: str, labels: Sequence[str], means: Sequence[Sequence[float]], salt: str
 ) -> Drawing:
@@ -202,6 +239,8 @@ FIGURES: dict[str, Callable[[str], list[Drawing]]] = {
     'foundry': _foundry,
     'foundry_choice': _foundry_choice,
     'generate': _generate,
+    'geo_alignment': _geo_alignment,
+    'geo_climate': _geo_climate,
     'imagery': _imagery,
     'predict': _predict,
 }
