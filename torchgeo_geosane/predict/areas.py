@@ -35,7 +35,7 @@ class PixelAreas:
         area, _ = self._geod.polygon_area_perimeter(*self._places(rows, columns))
         return abs(area)
 
-    def count(self, values: NDArray[np.generic], first: int, most: int) -> NDArray[np.float64]:
+    def count(self, values: NDArray[np.integer[Any]], first: int, most: int) -> NDArray[np.float64]:
         """Square metres of each value.
 
         Args:
@@ -50,7 +50,7 @@ class PixelAreas:
         for left in range(0, values.shape[1], _BLOCK):
             block = values[:, left : left + _BLOCK]
             middle = first + (len(block) - 1) / 2, left + (block.shape[1] - 1) / 2
-            total += np.bincount(block.reshape(-1), minlength=most + 1) * self.of(*middle)
+            total += np.bincount(block.ravel(), minlength=most + 1) * self.of(*middle)
         return total
 
     def metres(self, row: float, column: float, pixels: int) -> float:
