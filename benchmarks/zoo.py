@@ -222,7 +222,7 @@ def main() -> None:
     options = parser.parse_args()
     wanted = tuple(plan for plan in PLANS if plan.architecture in options.networks)
     plans = (SMALL,) if options.small else wanted
-    steps = 20 if options.small else options.steps
+    steps, seeds = (20, 4) if options.small else (options.steps, options.seeds)
     latents = LATENTS[-1:] if options.small else LATENTS
     tables = options.output / 'tables'
     codes: list[dict[str, str]] = []
@@ -233,7 +233,7 @@ def main() -> None:
         codes += stored(tables / f'codes_{plan.architecture}.csv', make)
         if number == 0:
             first, loaded = zoo, find_foundry(zoo, latents[-1], True, steps)
-    few = stored(tables / 'few_labels.csv', lambda: _few_label_rows(first, loaded, options.seeds))
+    few = stored(tables / 'few_labels.csv', lambda: _few_label_rows(first, loaded, seeds))
     told = stored(tables / 'properties.csv', lambda: _property_rows(first, loaded))
     zoo_report.write(options.output if options.small else OUT, codes, few, told, plans)
 
