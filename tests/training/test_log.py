@@ -87,6 +87,7 @@ def test_errors_by_split_kind_family_and_modality(foundry, collection, optimisat
 def test_padding_counts_nothing(foundry, models):
     batch = torch.utils.data.default_collate([models[0].window(0, foundry)])
     batch['mask'][:, 5:] = False
+    batch['size'] = (batch['tokens'] * batch['mask']).square().sum(-1)
     sums = ErrorSums(1)
     sums.add(torch.zeros_like(batch['tokens']), batch)
     assert sums.errors.equal(sums.sizes)
