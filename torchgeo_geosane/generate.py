@@ -75,7 +75,7 @@ def identify(spec: Spec) -> str:
     Raises:
         GeoSANEError: If the spec names a prompt or a foundry that does not exist.
     """
-    prompts = [prompt.fingerprint for prompt in _resolve(spec)]
+    prompts = [prompt.fingerprint for prompt in spec.resolve_prompts()]
     return spec.key([fingerprint(spec.foundry), *prompts])
 
 
@@ -106,7 +106,7 @@ def create(
             create(replace(spec, seed=seed), [seed], progress, device, together)[0]
             for seed in seeds
         ]
-    prompts = _resolve(spec)
+    prompts = spec.resolve_prompts()
     wanted = get_architecture(spec.architecture, spec.target.in_chans)
     sources = _open(prompts, wanted.stems)
     foundry = Foundry.load(spec.foundry, _device(device))
@@ -132,7 +132,7 @@ def identify_prompt(spec: Spec) -> str:
     Raises:
         GeoSANEError: If the spec names a prompt that does not exist.
     """
-    prompt = _resolve(spec)[0]
+    prompt = spec.resolve_prompts()[0]
     return f'{prompt.name} {prompt.fingerprint} as {spec.architecture} for {spec.sensor}'
 
 
@@ -150,7 +150,7 @@ def take_prompt(spec: Spec) -> dict[str, Tensor]:
     Raises:
         GeoSANEError: If the prompt cannot be had, or does not fit.
     """
-    prompt = _resolve(spec)[0]
+    prompt = spec.resolve_prompts()[0]
     source = prompt.open()
     wanted = get_architecture(spec.architecture, spec.target.in_chans)
     tensors = wanted.initialise(spec.seed)
@@ -198,13 +198,6 @@ def _fill(
                     candidate.writer.scale_rows(segment, readers, candidate.shares)
     except TokenError as error:
         raise PromptError(f'prompt {", ".join(spec.prompts)}: {error}') from error
-
-
-def _resolve(spec: Spec) -> list[Prompt]:
-    return [
-        resolve_prompt(name, spec.architecture, spec.target, spec.seed, spec.foundry)
-        for name in spec.prompts
-    ]
 
 
 def _open(prompts: list[Prompt], stems: tuple[str, ...]) -> list[TensorSource]:

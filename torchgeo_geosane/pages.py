@@ -1,8 +1,11 @@
-"""HTML pages from Jinja templates."""
+"""HTML pages from Jinja templates, with their pictures inside."""
 
+import base64
+import io
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
 
 
 def render_page(template: Path, **values: object) -> str:
@@ -19,3 +22,15 @@ def render_page(template: Path, **values: object) -> str:
         trim_blocks=True,
     )
     return environment.get_template(template.name).render(**values)
+
+
+def embed_figure(figure: Figure, dpi: int) -> str:
+    """A figure as an address that holds it, for ``src``."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format='png', dpi=dpi)
+    return embed_png(picture.getvalue())
+
+
+def embed_png(content: bytes) -> str:
+    """A PNG as an address that holds it, for ``src``."""
+    return f'data:image/png;base64,{base64.b64encode(content).decode()}'

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from torchgeo_geosane.architectures import check_architecture
 from torchgeo_geosane.errors import SpecError, did_you_mean
 from torchgeo_geosane.foundry.sampling import KDE, SAMPLERS, MeanKDE, Prior, Sampler
-from torchgeo_geosane.prompts import REFERENCE, default_prompts
+from torchgeo_geosane.prompts import REFERENCE, Prompt, default_prompts, resolve_prompt
 from torchgeo_geosane.sensors import Sensor, get_sensor
 
 SCHEME = 'geosane'
@@ -221,6 +221,18 @@ class Spec:
     def target(self) -> Sensor:
         """The sensor whose bands the stem takes."""
         return get_sensor(self.sensor)
+
+    def resolve_prompts(self) -> list[Prompt]:
+        """Its prompts, as descriptions: no tensor is read and nothing is fetched.
+
+        Raises:
+            PromptError: If there is no such prompt for the architecture.
+            FoundryError: If a prompt is the reference of a foundry that cannot be read.
+        """
+        return [
+            resolve_prompt(name, self.architecture, self.target, self.seed, self.foundry)
+            for name in self.prompts
+        ]
 
 
 def _parameters(url: str, query: str) -> dict[str, list[str]]:

@@ -114,21 +114,22 @@ def chart_scores(aggregate: Aggregate) -> Chart:
     )
 
 
-def chart_gains(aggregate: Aggregate) -> Iterator[Chart]:
-    """What the initialisations have over each reference."""
+def chart_gains(aggregate: Aggregate) -> Iterator[tuple[str, Chart]]:
+    """What the initialisations have over each reference that one of them is compared with."""
     for second in aggregate.references:
         scores = {
             setting: {first: each for (first, other), each in gains.items() if other == second}
             for setting, gains in aggregate.gains.items()
         }
         if any(scores.values()):
-            yield Chart(
+            chart = Chart(
                 f'Paired differences to {second}: interquartile means, with 95 % intervals',
                 f'better than {second} by: interquartile mean of paired differences',
                 aggregate.groups,
                 {setting: each for setting, each in scores.items() if each},
                 zero=True,
             )
+            yield second, chart
 
 
 def draw_png(chart: Chart, path: Path) -> None:

@@ -63,10 +63,8 @@ def write_aggregate(aggregate: Aggregate, output: Path) -> AggregateReport:
     Raises:
         CacheError: If the disk refuses.
     """
-    gains = list(chart_gains(aggregate))
     charts = {output / 'aggregate.png': chart_scores(aggregate)} | {
-        output / f'minus_{_plain(name)}.png': chart
-        for name, chart in zip(_compared(aggregate), gains, strict=True)
+        output / f'minus_{_plain(name)}.png': chart for name, chart in chart_gains(aggregate)
     }
     text = '\n'.join(_lines(aggregate))
     report = AggregateReport(
@@ -81,12 +79,6 @@ def write_aggregate(aggregate: Aggregate, output: Path) -> AggregateReport:
         with replacing(path) as provisional:
             provisional.write_text(content, encoding='utf-8')
     return report
-
-
-def _compared(aggregate: Aggregate) -> list[str]:
-    """References that an initialisation is compared with."""
-    found = {second for gains in aggregate.gains.values() for _, second in gains}
-    return [name for name in aggregate.references if name in found]
 
 
 def _plain(name: str) -> str:

@@ -1,7 +1,5 @@
 """Describe imagery: what would be read of it, and how that was decided."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from torchgeo_geosane.describe import tables
 from torchgeo_geosane.describe.drawing import draw
 from torchgeo_geosane.describe.tables import Table, spread
 from torchgeo_geosane.errors import DataError
-from torchgeo_geosane.pages import render_page
+from torchgeo_geosane.pages import embed_figure, render_page
 
 _TEMPLATE = Path(__file__).with_name('page.html.jinja')
 _CHIP = 64
@@ -90,13 +88,11 @@ def _sample(data: Imagery) -> NDArray[np.float32] | None:
 
 
 def _write(described: Described, data: Imagery, parts: Mapping[Part, Imagery]) -> None:
-    picture = io.BytesIO()
-    draw(data, parts).savefig(picture, format='png', dpi=120)
     page = render_page(
         _TEMPLATE,
         tables=described.tables,
         guesses=described.guesses,
-        picture=base64.b64encode(picture.getvalue()).decode(),
+        picture=embed_figure(draw(data, parts), dpi=120),
     )
     with replacing(described.page) as provisional:
         provisional.write_text(page, encoding='utf-8')

@@ -13,7 +13,6 @@ from timm.models import PretrainedCfg
 
 from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.foundry.foundry import licence_of
-from torchgeo_geosane.prompts import resolve_prompt
 from torchgeo_geosane.provenance import Provenance, join_licences
 from torchgeo_geosane.sensors import Sensor, get_sensor
 from torchgeo_geosane.spec import Spec
@@ -62,11 +61,8 @@ def licence_of_spec(spec: Spec) -> str:
     Raises:
         GeoSANEError: If the spec names a prompt that does not exist.
     """
-    prompts = (
-        resolve_prompt(name, spec.architecture, spec.target, spec.seed, spec.foundry)
-        for name in spec.prompts
-    )
-    return join_licences([licence_of(spec.foundry), *(prompt.licence for prompt in prompts)])
+    licences = [prompt.licence for prompt in spec.resolve_prompts()]
+    return join_licences([licence_of(spec.foundry), *licences])
 
 
 def normalisation(sensor: Sensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

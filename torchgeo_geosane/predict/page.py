@@ -1,6 +1,5 @@
 """A page of a map: image and map to be faded over each other, areas of classes; all in one file."""
 
-import base64
 import io
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchgeo_geosane.atomic import replacing
-from torchgeo_geosane.pages import render_page
+from torchgeo_geosane.pages import embed_png, render_page
 from torchgeo_geosane.predict.mapping import Map
 from torchgeo_geosane.predict.preview import Look, bar_length, spelled
 
@@ -55,4 +54,4 @@ def _embedded(picture: NDArray[np.float64]) -> str:
     """A picture as part of a page."""
     file = io.BytesIO()
     Image.fromarray(np.round(255 * picture).astype(np.uint8), 'RGBA').save(file, 'PNG')
-    return f'data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}'
+    return embed_png(file.getvalue())

@@ -23,7 +23,6 @@ from torchgeo_geosane.export.checkpoint import provenance_of_checkpoint
 from torchgeo_geosane.foundry.foundry import licence_of
 from torchgeo_geosane.foundry.sampling import Sampler
 from torchgeo_geosane.generate import generate
-from torchgeo_geosane.prompts import resolve_prompt
 from torchgeo_geosane.provenance import join_licences
 from torchgeo_geosane.providers import timm as timm_door
 from torchgeo_geosane.providers.catalog import (
@@ -255,10 +254,7 @@ def _is_registered(name: str) -> bool:
 
 def _weights(spec: Spec) -> Weights:
     sensor = spec.target
-    prompts = [
-        resolve_prompt(name, spec.architecture, sensor, spec.seed, spec.foundry)
-        for name in spec.prompts
-    ]
+    prompts = spec.resolve_prompts()
     return Weights(
         url=spec.url,
         transforms=_transforms(sensor),

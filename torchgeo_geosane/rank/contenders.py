@@ -12,7 +12,7 @@ from torchgeo_geosane.errors import GeoSANEError, SpecError, did_you_mean
 from torchgeo_geosane.export.pretrained_cfg import licence_of_spec
 from torchgeo_geosane.foundry.foundry import is_local
 from torchgeo_geosane.foundry.sampling import Average
-from torchgeo_geosane.prompts import Prompt, default_prompts, list_prompts, resolve_prompt
+from torchgeo_geosane.prompts import default_prompts, list_prompts, resolve_prompt
 from torchgeo_geosane.prompts.presence import architecture_of, bytes_here
 from torchgeo_geosane.prompts.pretrained import default as default_of_timm
 from torchgeo_geosane.provenance import join_licences
@@ -83,13 +83,9 @@ class Contender:
         seed = f', seed {self.spec.seed}' if self.spec.seed else ''
         return told.get(self.kind, f'generated around {prompts}{seed}')
 
-    def prompts(self) -> list[Prompt]:
-        """The prompts, as descriptions."""
-        return prompts_of(self.spec)
-
     def bytes_here(self) -> int | None:
         """How large its prompts' files are; None where something would have to be fetched."""
-        sizes = [bytes_here(prompt) for prompt in self.prompts()]
+        sizes = [bytes_here(prompt) for prompt in self.spec.resolve_prompts()]
         needs_foundry = self.kind == 'generated' and not is_local(self.spec.foundry)
         return None if None in sizes or needs_foundry else sum(size or 0 for size in sizes)
 
@@ -122,14 +118,6 @@ def find_contenders(wanted: Wanted, data: TrainingData) -> tuple[list[Contender]
     return sorted(kept, key=lambda each: (each.parameters, each.spec.url)), skipped
 
 
-def prompts_of(spec: Spec) -> list[Prompt]:
-    """A spec's prompts, as descriptions."""
-    return [
-        resolve_prompt(name, spec.architecture, spec.target, spec.seed, spec.foundry)
-        for name in spec.prompts
-    ]
-
-
 @cache
 def _parameters(architecture: str, in_chans: int) -> int:
     model = get_architecture(architecture, in_chans).build()
@@ -140,7 +128,7 @@ def _judge(spec: Spec, is_named: bool, wanted: Wanted) -> tuple[Contender | None
     """A contender, or why a spec is none; what is named competes whatever its size and bands."""
     try:
         parameters = _parameters(spec.architecture, spec.target.in_chans)
-        prompts = prompts_of(spec)
+        prompts = spec.resolve_prompts()
     except GeoSANEError as error:
         return None, str(error)
     kind = _kind(spec)

@@ -119,7 +119,7 @@ def _values(
     one: Contender, other: Contender, opened: dict[str, TensorSource]
 ) -> tuple[float, float, float | None]:
     """Similarity of the values as they are, once aligned, and by chance."""
-    (first,), (second,) = one.prompts(), other.prompts()
+    (first,), (second,) = one.spec.resolve_prompts(), other.spec.resolve_prompts()
     for prompt in (first, second):
         if prompt.name not in opened:
             opened[prompt.name] = prompt.open()

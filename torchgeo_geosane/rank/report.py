@@ -1,23 +1,21 @@
 """What a ranking leaves behind: a table, a page that opens without network, and CSV files."""
 
-import base64
 import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.callbacks.probe import PROBES
-from torchgeo_geosane.pages import render_page
+from torchgeo_geosane.pages import embed_figure, render_page
 from torchgeo_geosane.providers.catalog import timm_name
 from torchgeo_geosane.rank.drawing import draw_pairs, draw_scores
 from torchgeo_geosane.rank.mixing import Pair
 from torchgeo_geosane.rank.ranking import Ranked, Ranking
 
 _TEMPLATE = Path(__file__).with_name('page.html.jinja')
+_DPI = 110
 
 
 @dataclass(frozen=True)
@@ -127,16 +125,10 @@ def _page(ranking: Ranking) -> str:
         ranking=ranking,
         header=header(ranking),
         rows=[(row(each), yaml_lines(ranking, each)) for each in ranking.ranked],
-        scores=_png(draw_scores(ranking)),
-        mixing=_png(draw_pairs(ranking.pairs)) if ranking.pairs else '',
+        scores=embed_figure(draw_scores(ranking), _DPI),
+        mixing=embed_figure(draw_pairs(ranking.pairs), _DPI) if ranking.pairs else '',
         pairs=[_pair_row(pair) for pair in ranking.pairs],
     )
-
-
-def _png(figure: Figure) -> str:
-    picture = io.BytesIO()
-    figure.savefig(picture, format='png', dpi=110)
-    return base64.b64encode(picture.getvalue()).decode()
 
 
 def _csv(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_gather
 
@@ -20,6 +19,7 @@ from torchgeo_geosane.models.interpolation import Interpolation, check_interpola
 from torchgeo_geosane.models.location import GLOBAL_SIGMAS
 from torchgeo_geosane.models.location_encoders import LocationEncoderName, location_encoder
 from torchgeo_geosane.tasks.contrast import info_nce, recall, same_place
+from torchgeo_geosane.tasks.teacher import Teacher
 from torchgeo_geosane.tasks.versions import BaseTask
 
 Objective = Literal['incl', 'secl']
@@ -142,10 +142,10 @@ class GeoAlignmentTask(BaseTask):
             options['location_sigmas'],
             options['location_pretrained'],
         )
-        self.satellite_teacher = _Teacher.of(
+        self.satellite_teacher = Teacher.of(
             options['satellite_teacher'], options['in_channels'], self.satellite.out_channels
         )
-        self.photo_teacher = _Teacher.of(options['photo_teacher'], 3, self.photo.out_channels)
+        self.photo_teacher = Teacher.of(options['photo_teacher'], 3, self.photo.out_channels)
         self.queue: Tensor
         # Until it is full, what was never written has no part in the loss.
         self.register_buffer('queue', torch.zeros(options['queue_size'], 2, dtype=torch.float64))
@@ -320,34 +320,3 @@ class GeoAlignmentTask(BaseTask):
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Embeddings:
         """The embeddings of a batch."""
         return self.embed(batch)
-
-
-class _Teacher(nn.Module):
-    """A frozen encoder, and the map to its width; without one, what agrees with everything."""
-
-    def __init__(self, encoder: ImageEncoder | None, student_width: int) -> None:
-        super().__init__()
-        self.encoder = None if encoder is None else encoder.eval().requires_grad_(False)
-        self.projection = (
-            None if encoder is None else nn.Linear(student_width, encoder.out_channels)
-        )
-
-    @classmethod
-    def of(cls, name: str | None, in_channels: int, student_width: int) -> '_Teacher':
-        encoder = None if name is None else ImageEncoder(name, True, in_channels)
-        return cls(encoder, student_width)
-
-    def train(self, mode: bool = True) -> '_Teacher':
-        """The teacher's running statistics stay as they are."""
-        super().train(mode)
-        if self.encoder is not None:
-            self.encoder.eval()
-        return self
-
-    def forward(self, images: Tensor, student: Tensor) -> Tensor:
-        """Mean cosine between the teacher's mean feature and the student's, mapped; a scalar."""
-        if self.encoder is None or self.projection is None:
-            return student.new_zeros(())
-        with torch.no_grad():
-            wanted = self.encoder(images).mean((-2, -1))
-        return F.cosine_similarity(self.projection(student), wanted, dim=1).mean()
