@@ -27,7 +27,7 @@ def offline(
     hub_folder: Path,
     foundries: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[None]:
+) -> None:
     """No network, hub and cache of our own, and a tiny foundry in the place of the embedded one."""
 
     def no_network(*args: object) -> NoReturn:
@@ -36,10 +36,8 @@ def offline(
     monkeypatch.setattr(socket.socket, 'connect', no_network)
     monkeypatch.setattr(foundry, 'EMBEDDED', Path(foundries['matrices']))
     monkeypatch.delenv(cache.ENVIRONMENT)  # So that the examples share a cache, in the hub.
-    before = torch.hub.get_dir()
-    torch.hub.set_dir(str(hub_folder))
-    yield
-    torch.hub.set_dir(before)
+    # Not set_dir(): it cannot put back that none was set.
+    monkeypatch.setattr(torch.hub, '_hub_dir', str(hub_folder))
 
 
 @pytest.fixture

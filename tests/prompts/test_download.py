@@ -1,7 +1,6 @@
 """TorchGeo's and timm's weights, with the download replaced by files where their caches look."""
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,7 +21,7 @@ MOCO = 'torchgeo:ResNet18_Weights.SENTINEL2_ALL_MOCO'
 
 
 @pytest.fixture(autouse=True)
-def empty_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def empty_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Caches of our own, and a network that does not answer."""
 
     def no_network(*args: object, **kwargs: object) -> NoReturn:
@@ -31,10 +30,8 @@ def empty_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'hf'))
     monkeypatch.setattr(socket, 'getaddrinfo', no_network)
     monkeypatch.setattr(socket.socket, 'connect', no_network)
-    before = torch.hub.get_dir()
-    torch.hub.set_dir(str(tmp_path / 'hub'))
-    yield
-    torch.hub.set_dir(before)
+    # Not set_dir(): it cannot put back that none was set.
+    monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path / 'hub'))
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_everything_that_is_here(seeing: Path) -> None:
 
 def test_a_download_counts_as_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of TorchGeo's in torch's hub is ranked; one that is damaged is skipped and named."""
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    monkeypatch.setattr('torch.hub._hub_dir', str(tmp_path))
     prompt = 'torchgeo:ResNet18_Weights.SENTINEL2_ALL_MOCO'
     from torchgeo.models import ResNet18_Weights
 
