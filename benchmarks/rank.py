@@ -189,18 +189,14 @@ def finetune(
 def scores(spec: Spec, tensors: dict[str, Tensor], data: TrainingData) -> dict[str, float]:
     """Every probe on every kind of features: those of points, and those of cells or whole images."""
     backbone = Backbone.alone(feature_model(spec, tensors, data), spec)
-    images, device = data.examples.images, torch.device('cpu')
-    found = {}
-    if data.points:
-        features = conditioned_features(backbone, images, device, data.points.places)
-        judged = Judged(features, data.points.targets, data.points.known, 'balanced accuracy')
-        found |= _probed(judged, 'points')
-        features = torch.cat([backbone.features(image) for image in images])
-    else:
-        features = conditioned_features(backbone, images, device)
-    targets, known = data.examples.targets(*features.shape[1:3])
-    judged = Judged(features, targets, known, data.examples.measure)
-    return found | _probed(judged, 'cells' if data.predicts_maps else 'images')
+    examples = data.examples
+    features = conditioned_features(backbone, examples, torch.device('cpu'))
+    judged = Judged(features, *examples.targets(*features.shape[1:3]), examples.measure)
+    if not examples.points:
+        return _probed(judged, 'images')
+    features = torch.cat([backbone.features(image) for image in examples.images])
+    cells = Judged(features, *examples.cells(*features.shape[1:3]), 'R2')
+    return _probed(judged, 'points') | _probed(cells, 'cells')
 
 
 def _probed(judged: Judged, kind: str) -> dict[str, float]:

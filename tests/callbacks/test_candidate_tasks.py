@@ -51,14 +51,24 @@ def test_regression(tmp_path: Path, make_spec: MakeSpec) -> None:
 
 
 @pytest.mark.parametrize(
-    ('task_class', 'architecture', 'name'),
+    ('task_class', 'architecture', 'name', 'measure'),
     [
-        (SemanticSegmentationTask, 'test_convnext', 'model.stages_3.blocks.0.conv_dw.weight'),
-        (PixelwiseRegressionTask, 'resnet18', 'layer4.1.conv2.weight'),
+        (
+            SemanticSegmentationTask,
+            'test_convnext',
+            'model.stages_3.blocks.0.conv_dw.weight',
+            'balanced accuracy',
+        ),
+        (PixelwiseRegressionTask, 'resnet18', 'layer4.1.conv2.weight', 'R2'),
     ],
 )
 def test_maps(
-    task_class: Any, architecture: str, name: str, tmp_path: Path, make_spec: MakeSpec
+    task_class: Any,
+    architecture: str,
+    name: str,
+    measure: str,
+    tmp_path: Path,
+    make_spec: MakeSpec,
 ) -> None:
     spec = make_spec(architecture)
     by_name = architecture != 'resnet18'  # Of smp's own encoders few have timm's names of tensors.
@@ -72,7 +82,7 @@ def test_maps(
     callback = SelectCandidates(2)
     start = fit(tmp_path, callback, task, target='mask' if by_name else 'heights')
     assert callback.choice is not None
-    assert callback.choice.measure == 'R2'
+    assert callback.choice.measure == measure
     chosen = generate(Spec.parse(callback.choice.candidates[0].url)).tensors
     plain = name.removeprefix('model.').replace('stages_', 'stages.')
     assert torch.equal(start.state[f'model.encoder.{name}'], chosen[plain])

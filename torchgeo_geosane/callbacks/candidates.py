@@ -27,6 +27,8 @@ from torchgeo_geosane.spec import Spec
 from torchgeo_geosane.tasks.origin import spec_of
 
 FILE = 'candidates.json'
+# Raised whenever the same candidates and data would give other scores than before.
+SELECTION = 2
 # Candidates that are generated together share the encoding, and lie in memory together.
 _GROUP_BYTES = 2**30
 

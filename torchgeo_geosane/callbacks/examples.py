@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,6 +13,9 @@ from torch.nn.functional import adaptive_avg_pool2d, one_hot
 from torchgeo_geosane.callbacks.probe import Measure
 from torchgeo_geosane.callbacks.tasks import model_input
 from torchgeo_geosane.errors import DataError
+
+# Of each image: many pixels of one image are alike.
+_POINTS = 32
 
 
 @dataclass(frozen=True)
@@ -79,39 +83,53 @@ class Examples:
     @property
     def measure(self) -> Measure:
         """What tells good predictions of these labels."""
-        if self.labels[0].ndim > 2 or not (self.classes or self.is_multilabel):
-            return 'R2'
-        return 'balanced accuracy' if self.classes else 'mean average precision'
+        if self.classes:
+            return 'balanced accuracy'
+        return 'mean average precision' if self.is_multilabel and not self._are_masks else 'R2'
 
     def targets(self, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        """What the labels tell about the features of the images.
+
+        Args:
+            rows: Of the grid of features; does not matter where there are :attr:`points`.
+            columns: The same.
+
+        Returns:
+            Of the :attr:`points`, or else of the :meth:`cells`: targets, float32 ``[images, rows,
+            columns, k]``, and which of them are known, bool ``[images, rows, columns]``.
+        """
+        if self.points:
+            return self.points.targets, self.points.known
+        return self.cells(rows, columns)
+
+    def cells(self, rows: int, columns: int) -> tuple[Tensor, Tensor]:
         """What the labels tell about each cell of a grid over the images.
 
         Of a mask it is the fraction of each class, or the mean value, in the cell.
 
         Returns:
-            Targets, float32 ``[images, rows, columns, k]``, and which of them are known, bool
-            ``[images, rows, columns]``.
+            As :meth:`targets` does.
         """
         cells = [self._cells(label, rows, columns) for label in self.labels]
         targets, known = (torch.cat(each) for each in zip(*cells, strict=True))
         return targets, known
 
-    @property
-    def has_classes_of_pixels(self) -> bool:
-        """Whether labels are masks of classes, so that there are :meth:`points`."""
-        return bool(self.classes) and self.labels[0].ndim > 2
+    @cached_property
+    def points(self) -> Points | None:
+        """Labelled pixels to look at, where labels are masks of classes.
 
-    def points(self, count: int, seed: int) -> Points:
-        """Draw labelled pixels of every image, the classes of an image equally often.
-
-        Args:
-            count: How many of each image; one may be drawn again.
-            seed: Which ones.
+        The classes of an image are drawn equally often, and a pixel may be drawn again.
         """
-        generator = torch.Generator().manual_seed(seed)
-        drawn = [self._draw(label, count, generator) for label in self.labels]
+        if not (self.classes and self._are_masks):
+            return None
+        generator = torch.Generator().manual_seed(0)
+        drawn = [self._draw(label, _POINTS, generator) for label in self.labels]
         places, targets, known = zip(*drawn, strict=True)
         return Points(list(places), torch.cat(targets), torch.cat(known))
+
+    @property
+    def _are_masks(self) -> bool:
+        return self.labels[0].ndim > 2
 
     def _draw(
         self, label: Tensor, count: int, generator: torch.Generator

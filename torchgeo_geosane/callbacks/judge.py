@@ -31,7 +31,7 @@ class Judge:
         self.backbone.load(tensors)
         device = self.trainer.strategy.root_device
         with as_written(self.trainer):
-            features = conditioned_features(self.backbone, self.examples.images, device)
+            features = conditioned_features(self.backbone, self.examples, device)
         judged = Judged(
             features, *self.examples.targets(*features.shape[1:3]), self.examples.measure
         )
@@ -41,12 +41,12 @@ class Judge:
 
 @dataclass(frozen=True)
 class Judged:
-    """Features of images, and what the labels tell about each cell of them.
+    """Features of images, and what the labels tell about each of them.
 
     Attributes:
         features: float32 ``[images, rows, columns, d]``.
         targets: float32 ``[images, rows, columns, k]``.
-        known: Which cells have labels, bool ``[images, rows, columns]``.
+        known: Which have labels, bool ``[images, rows, columns]``.
         measure: What the scores are.
     """
 
@@ -82,27 +82,20 @@ def halves(images: int, seed: int) -> tuple[Tensor, Tensor]:
     return first, second
 
 
-def conditioned_features(
-    backbone: Backbone,
-    images: Sequence[Tensor],
-    device: torch.device,
-    points: Sequence[Tensor] | None = None,
-) -> Tensor:
+def conditioned_features(backbone: Backbone, examples: Examples, device: torch.device) -> Tensor:
     """Features of images, with the running statistics that these give, as in training.
 
     Args:
         backbone: Its modes are as before afterwards; its statistics are not.
-        images: Batch by batch.
+        examples: The images; where they have points, features are those of the points.
         device: Where the backbone is.
-        points: Of an encoder, places in the images, batch by batch, see
-            :meth:`~.backbone.Backbone.features`.
 
     Returns:
         float32 on the CPU, ``[images, rows, columns, d]``, see :meth:`~.backbone.Backbone.features`.
     """
 
     def moved() -> Iterator[Tensor]:
-        return (image.to(device) for image in images)
+        return (image.to(device) for image in examples.images)
 
     layers = {
         name: layer
@@ -114,7 +107,8 @@ def conditioned_features(
         views = (view for image in moved() for view in backbone.views(image))
         condition(backbone.module, layers, merged(views))
     backbone.module.eval()
-    places: Sequence[Tensor | None] = points or [None] * len(images)
+    points = examples.points
+    places: Sequence[Tensor | None] = points.places if points else [None] * len(examples.images)
     features = [backbone.features(*each) for each in zip(moved(), places, strict=True)]
     for module, training in modes:
         module.training = training

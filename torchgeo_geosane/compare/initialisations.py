@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.callbacks import SelectCandidates
-from torchgeo_geosane.callbacks.candidates import average
+from torchgeo_geosane.callbacks.candidates import SELECTION, average
 from torchgeo_geosane.compare import arithmetic
 from torchgeo_geosane.compare.arithmetic import State
 from torchgeo_geosane.compare.material import Material, Start
@@ -166,7 +166,7 @@ def _id_around_one(material: Material) -> str:
 
 
 def _id_selected(material: Material) -> str:
-    return f'{_id_generated(material)} {material.selection}'
+    return f'{_id_generated(material)} {material.selection} {SELECTION}'
 
 
 def _id_merged(material: Material) -> str:

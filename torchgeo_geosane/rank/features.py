@@ -89,8 +89,7 @@ def observe_tensors(spec: Spec, tensors: dict[str, Tensor], data: TrainingData) 
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     try:
         backbone = Backbone.alone(feature_model(spec, tensors, data).to(device), spec)
-        places = data.points.places if data.points else None
-        features = conditioned_features(backbone, data.examples.images, device, places)
+        features = conditioned_features(backbone, data.examples, device)
         return Observed(features, _milliseconds(backbone, data, device))
     except GeoSANEError:
         raise

@@ -63,7 +63,7 @@ class Ranking:
     @property
     def measure(self) -> Measure:
         """What the scores are."""
-        return self.data.measure
+        return self.data.examples.measure
 
 
 def rank(fit: Mapping[str, Any], wanted: Wanted | None = None, say: Say = print) -> Ranking:
@@ -80,7 +80,7 @@ def rank(fit: Mapping[str, Any], wanted: Wanted | None = None, say: Say = print)
     wanted = wanted or Wanted()
     began = time.monotonic()
     data = draw(fit, wanted.batches, wanted.seed, wanted.sensor)
-    say(f'{data.count} training images, {data.sensor.name}; judged by {data.measure}')
+    say(f'{data.count} training images, {data.sensor.name}; judged by {data.examples.measure}')
     found, skipped = find_contenders(wanted, data)
     here, lacking = _split_by_presence(found, wanted.offline)
     skipped |= lacking

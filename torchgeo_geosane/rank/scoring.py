@@ -54,7 +54,7 @@ def score(observed: Observed, data: TrainingData, splits: int) -> dict[Probe, Sc
     Raises:
         DataError: If a half has no label.
     """
-    targets, known = data.targets(*observed.features.shape[1:3])
-    judged = Judged(observed.features, targets, known, data.measure)
+    targets, known = data.examples.targets(*observed.features.shape[1:3])
+    judged = Judged(observed.features, targets, known, data.examples.measure)
     drawn = [halves(len(observed.features), seed) for seed in range(splits)]
     return {kind: Score.of([judged.score(kind, *split) for split in drawn]) for kind in PROBES}

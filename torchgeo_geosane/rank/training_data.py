@@ -10,14 +10,12 @@ from typing import Any
 import timm
 from lightning.fabric.utilities.exceptions import MisconfigurationException as LightningsError
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
 from torchgeo.datamodules.utils import MisconfigurationException as TorchGeosError
 
 from torchgeo_geosane.callbacks.backbone import find_backbone
 from torchgeo_geosane.callbacks.band_lists import delivered_by
 from torchgeo_geosane.callbacks.batches import training_batches
-from torchgeo_geosane.callbacks.examples import Examples, Points
-from torchgeo_geosane.callbacks.probe import Measure
+from torchgeo_geosane.callbacks.examples import Examples
 from torchgeo_geosane.callbacks.tasks import stacks_dates
 from torchgeo_geosane.compare.build import build
 from torchgeo_geosane.compare.record import RunKey
@@ -29,8 +27,6 @@ from torchgeo_geosane.rank.quiet import quiet
 from torchgeo_geosane.sensors import Sensor, find_sensor, get_sensor
 from torchgeo_geosane.tasks.origin import timm_names
 
-# Of each image: many pixels of one image are alike.
-_POINTS = 32
 _WAY_OUT = (
     'weights are judged by labels of the training data, so give a config whose task and data `fit` can '
     'train on: classification, regression or segmentation, with labels'
@@ -68,27 +64,11 @@ class TrainingData:
         height, width = self.examples.images[0].shape[-2:]
         return height, width
 
-    @property
-    def measure(self) -> Measure:
-        """What scores are."""
-        return 'balanced accuracy' if self.points else self.examples.measure
-
-    def targets(self, rows: int, columns: int) -> tuple[Tensor, Tensor]:
-        """What labels tell about points, or about cells; see :meth:`~.examples.Examples.targets`."""
-        if self.points:
-            return self.points.targets, self.points.known
-        return self.examples.targets(rows, columns)
-
-    @cached_property
-    def points(self) -> Points | None:
-        """Labelled pixels to look at, where labels are classes of pixels."""
-        examples = self.examples
-        return examples.points(_POINTS, seed=0) if examples.has_classes_of_pixels else None
-
     @cached_property
     def fingerprint(self) -> str:
         """Hash of what features depend on: the images, and the points in them."""
-        places = self.points.places if self.points else []
+        points = self.examples.points
+        places = points.places if points else []
         return digest({str(at): each for at, each in enumerate((*self.examples.images, *places))})
 
 
