@@ -1,5 +1,6 @@
 """Maps of change: two dates in, on one grid; what does not lie there is refused."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -109,9 +110,18 @@ def test_the_map_is_that_of_one_look_at_both_dates(
     (outcome,) = predict(request(change_fit, dates, tmp_path / 'share.tif', **options))
     with rasterio.open(outcome.path) as file:
         assert file.descriptions == ('changed',)
+        assert file.dtypes == ('float32',)
+        assert np.isnan(file.nodata)
+        values = file.read(1)
+    # NaN in the same places.
+    np.testing.assert_allclose(values, expected, atol=1e-5)
+    options = {'inference': {'probabilities': 'uint8'}}
+    (outcome,) = predict(request(change_fit, dates, tmp_path / 'bytes.tif', **options))
+    with rasterio.open(outcome.path) as file:
+        assert file.dtypes == ('uint8',)
         values, known = file.read(1) * file.scales[0], file.dataset_mask() > 0
     np.testing.assert_array_equal(known, ~np.isnan(expected))
-    assert np.abs(values - expected)[known].max() < 0.01
+    assert np.abs(values - expected)[known].max() < 0.5 / 254 + 1e-5
 
 
 @pytest.mark.parametrize('model', ['fcsiamdiff', 'unet'])
@@ -157,6 +167,39 @@ def test_folders_of_two_dates_are_paired_by_their_grids(change_fit: Fit, tmp_pat
             assert file.shape == (40, 50)
             assert (file.read(1) != 255).all()
     assert [each.map for each in predict(wanted)] == [None] * 3
+
+
+def test_stac_items_of_two_dates_are_paired_by_their_grids(change_fit: Fit, tmp_path: Path) -> None:
+    """Each item finds the other date's on its grid, whatever the order of the items."""
+    places = [from_origin(600_000 + 1000 * number, 5_800_020, 10, 10) for number in range(2)]
+    for year, order in ((2019, (0, 1)), (2021, (1, 0))):
+        items = []
+        for tile in order:
+            path = tmp_path / f'{year}' / f'tile{tile}.tif'
+            write_scene(path, scene_values(*SHAPE, seed=tile + year), transform=places[tile])
+            items.append(
+                {
+                    'type': 'Feature',
+                    'stac_version': '1.0.0',
+                    'id': f'tile{tile}_{year}',
+                    'geometry': None,
+                    'links': [],
+                    'properties': {'datetime': f'{year}-07-01T00:00:00Z'},
+                    'assets': {'all': {'href': f'{year}/{path.name}'}},
+                }
+            )
+        (tmp_path / f'{year}.json').write_text(json.dumps(items))
+    wanted = (tmp_path / '2019.json', tmp_path / '2021.json')
+    outcomes = {each.scene: each for each in predict(request(change_fit, wanted, tmp_path / 'map'))}
+    assert set(outcomes) == {'tile0_2019', 'tile1_2019'}
+    for tile in range(2):
+        files = [tmp_path / f'{year}' / f'tile{tile}.tif' for year in (2019, 2021)]
+        path = outcomes[f'tile{tile}_2019'].path
+        with rasterio.open(path) as file:
+            assert file.tags()['GEOSANE_SCENE'] == f'tile{tile}_2019, tile{tile}_2021'
+            assert file.tags()['TIFFTAG_DATETIME'].startswith('2021:07:01')
+        expected = expected_probability(change_fit, files) > 0.5
+        assert (read_raster(path)[0] != expected).mean() < 1e-3
 
 
 def test_only_common_ground_has_data(change_fit: Fit, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from rasterio.transform import from_origin
 from torchgeo_geosane.errors import CacheError, DataError
 from torchgeo_geosane.predict.areas import PixelAreas
 from torchgeo_geosane.predict.blending import Strip
-from torchgeo_geosane.predict.layers import Layers, Legend
+from torchgeo_geosane.predict.layers import Layers, Legend, Stored
 from torchgeo_geosane.predict.raster import writing
 
 
@@ -34,7 +34,7 @@ def probabilities(
 
 def test_classes_have_the_labels_values() -> None:
     legend = Legend.of({'water': 80, 'trees': 10, 'urban': 50}, 'classes', 3)
-    layers = Layers.of('classes', 3, legend, False)
+    layers = Layers.of('classes', 3, legend)
     values, known = probabilities(3)
     encoded = layers.encode(strip(values, known))
     expected = np.array([80, 10, 50])[values.argmax(0)]
@@ -51,7 +51,7 @@ def test_classes_have_the_labels_values() -> None:
     ],
 )
 def test_many_classes_or_large_values_take_two_bytes(classes, dtype: str, nodata: int) -> None:
-    layers = Layers.of('classes', len(classes), Legend.of(classes, 'classes', len(classes)), False)
+    layers = Layers.of('classes', len(classes), Legend.of(classes, 'classes', len(classes)))
     assert (layers.dtype, layers.nodata) == (dtype, nodata)
     values, known = probabilities(len(classes))
     encoded = layers.encode(strip(values, known))
@@ -62,18 +62,37 @@ def test_many_classes_or_large_values_take_two_bytes(classes, dtype: str, nodata
 def test_one_number_tells_two_classes_apart() -> None:
     legend = Legend.of(['other', 'water'], 'binary', 1)
     values, known = probabilities(2)
-    encoded = Layers.of('binary', 1, legend, False).encode(strip(values[:1], known))
+    encoded = Layers.of('binary', 1, legend).encode(strip(values[:1], known))
     np.testing.assert_array_equal(encoded[0], np.where(known, values[0] > 0.5, 255))
-    assert Layers.of('binary', 1, legend, True).bands == ('water',)
+    assert Layers.of('binary', 1, legend, 'uint8').bands == ('water',)
 
 
 def test_probabilities_are_bytes_to_half_a_step() -> None:
-    layers = Layers.of('classes', 3, Legend.of(['a', 'b', 'c'], 'classes', 3), True)
+    layers = Layers.of('classes', 3, Legend.of(['a', 'b', 'c'], 'classes', 3), 'uint8')
     values, known = probabilities(3)
     encoded = layers.encode(strip(values, known))
     assert layers.bands == ('a', 'b', 'c')
     assert (encoded[:, ~known] == 255).all()
     np.testing.assert_allclose(encoded[:, known] * layers.scale, values[:, known], atol=0.5 / 254)
+
+
+@pytest.mark.parametrize('stored', ['float16', 'float32'])
+def test_probabilities_are_floats_where_wanted(tmp_path: Path, stored: Stored) -> None:
+    """A file of half floats is read as float32 by GDAL before 3.11, which keeps the values."""
+    scene = scene_of(write_scene(tmp_path / 'scene.tif', scene_values(60, 70)))
+    layers = Layers.of('classes', 3, Legend.of(['a', 'b', 'c'], 'classes', 3), stored)
+    values, known = probabilities(3, 60, 70)
+    path = tmp_path / 'map.tif'
+    with writing(path, scene, layers, {}) as writer:
+        writer.write(0, layers.encode(strip(values, known)))
+    with rasterio.open(path) as file:
+        assert file.descriptions == ('a', 'b', 'c')
+        assert file.scales == (1, 1, 1)
+        assert np.isnan(file.nodata)
+        found, bits = file.read(), file.tags(1, ns='IMAGE_STRUCTURE').get('NBITS')
+        assert (bits == '16' or file.dtypes[0] == 'float16') == (stored == 'float16')
+    expected = np.where(known, values.astype(stored), np.nan)
+    np.testing.assert_array_equal(found, expected.astype(np.float32))
 
 
 def test_numbers_of_classes_must_agree() -> None:
@@ -85,12 +104,12 @@ def test_numbers_that_are_none_are_refused() -> None:
     values, known = probabilities(3)
     values[0, 5, 5] = np.nan
     with pytest.raises(DataError, match='another precision'):
-        Layers.of('classes', 3, Legend.of([], 'classes', 3), False).encode(strip(values, known))
+        Layers.of('classes', 3, Legend.of([], 'classes', 3)).encode(strip(values, known))
 
 
 def test_a_map_lies_on_its_scenes_grid_and_says_what_it_holds(tmp_path: Path) -> None:
     scene = scene_of(write_scene(tmp_path / 'scene_20200615.tif', scene_values(600, 700)))
-    layers = Layers.of('classes', 3, Legend.of({'a': 1, 'b': 2, 'c': 3}, 'classes', 3), False)
+    layers = Layers.of('classes', 3, Legend.of({'a': 1, 'b': 2, 'c': 3}, 'classes', 3))
     rows = np.random.default_rng(0).integers(1, 4, (1, 600, 700)).astype(np.uint8)
     path = tmp_path / 'maps' / 'map.tif'
     with writing(path, scene, layers, {'GEOSANE_WEIGHTS': 'geosane://x'}) as writer:
@@ -113,7 +132,7 @@ def test_a_map_lies_on_its_scenes_grid_and_says_what_it_holds(tmp_path: Path) ->
 
 def test_what_goes_wrong_leaves_the_old_map(tmp_path: Path) -> None:
     scene = scene_of(write_scene(tmp_path / 'scene.tif', scene_values(60, 70)))
-    layers = Layers.of('values', 1, None, False)
+    layers = Layers.of('values', 1, None)
     path = tmp_path / 'maps' / 'map.tif'
     path.parent.mkdir()
     path.write_text('old')
@@ -142,7 +161,7 @@ scene = scene_of(Path(scene))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 rows = np.random.default_rng(0).normal(size=(1, 600, 700)).astype(np.float32)
-with writing(Path(path), scene, Layers.of('values', 1, None, False), {}) as writer:
+with writing(Path(path), scene, Layers.of('values', 1, None), {}) as writer:
     writer.write(0, rows)
 """
 
@@ -168,7 +187,7 @@ def test_leftovers_of_a_killed_process_are_cleared_away(tmp_path: Path) -> None:
     for folder in (left, alive):
         folder.mkdir()
         (folder / 'rows.tif').write_text('half')
-    with writing(path, scene, Layers.of('values', 1, None, False), {}) as writer:
+    with writing(path, scene, Layers.of('values', 1, None), {}) as writer:
         writer.write(0, np.zeros((1, 60, 70), np.float32))
     assert path.exists()
     assert not left.exists()
@@ -178,7 +197,7 @@ def test_leftovers_of_a_killed_process_are_cleared_away(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     scene = scene_of(write_scene(tmp_path / 'scene.tif', scene_values(60, 70)))
     (tmp_path / 'file').write_text('')
-    layers = Layers.of('values', 1, None, False)
+    layers = Layers.of('values', 1, None)
     with (
         pytest.raises(CacheError, match='cannot write'),
         writing(tmp_path / 'file' / 'map.tif', scene, layers, {}),

@@ -36,8 +36,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_scene(tmp_path_factory.mktemp('scene') / 'scene_20210701.tif', values)
 
 
-def expected_map(fit: Fit, scene: Path) -> np.ndarray:
-    """One look at the whole scene, by plain torch."""
+def at_once(fit: Fit, scene: Path) -> np.ndarray:
+    """What a network answers to one look at the whole scene, by plain torch."""
     values = read_raster(scene).astype(np.float32)
     sensor = get_sensor(STACK)
     mean, std = (np.array(each)[:, None, None] for each in (sensor.mean, sensor.std))
@@ -45,8 +45,13 @@ def expected_map(fit: Fit, scene: Path) -> np.ndarray:
     task = load(fit.checkpoint).task.eval()
     padded = F.pad(image[None], (CONTEXT,) * 4, mode='reflect')
     with torch.inference_mode():
-        seen = task(padded)[0, :, CONTEXT:-CONTEXT, CONTEXT:-CONTEXT].softmax(0)
-    return np.where((values == 0).all(axis=0), 255, seen.argmax(0).numpy() + 1)
+        return task(padded)[0, :, CONTEXT:-CONTEXT, CONTEXT:-CONTEXT].numpy()
+
+
+def expected_map(fit: Fit, scene: Path) -> np.ndarray:
+    """Classes by one look at the whole scene."""
+    nothing = (read_raster(scene) == 0).all(axis=0)
+    return np.where(nothing, 255, at_once(fit, scene).argmax(0) + 1)
 
 
 def request(fit: Fit, scene: object, out: Path, **options) -> Request:
@@ -106,9 +111,36 @@ def test_values_are_floats(scene: Path, tmp_path: Path) -> None:
         values = file.read(1)
         assert np.isnan(file.nodata)
         assert file.dtypes == ('float32',)
-    nothing = (read_raster(scene) == 0).all(axis=0)
-    np.testing.assert_array_equal(np.isnan(values), nothing)
-    assert values[~nothing].std() > 0
+    expected = np.where((read_raster(scene) == 0).all(axis=0), np.nan, at_once(regression, scene))
+    # NaN in the same places.
+    np.testing.assert_allclose(values, expected[0], atol=1e-5)
+    assert np.nanstd(expected) > 0.01
+
+
+def test_the_command_says_as_what_probabilities_are_kept(
+    fit: Fit, scene: Path, tmp_path: Path
+) -> None:
+    arguments = ['predict', '--ckpt_path', fit.checkpoint, '--scene', scene]
+    arguments += ['--window', 64, '--overlap', 32]
+    expected = at_once(fit, scene)
+    shares = np.exp(expected) / np.exp(expected).sum(axis=0)
+    found = {}
+    for stored, option in (('uint8', []), ('float16', ['float16']), ('float32', ['float32'])):
+        out = tmp_path / f'{stored}.tif'
+        chosen = ['--out', out, '--preview', out.with_suffix('.png'), '--probabilities', *option]
+        assert cli.main([*map(str, [*arguments, *chosen])]) == 0
+        with rasterio.open(out) as file:
+            known = file.dataset_mask() > 0
+            values = file.read().astype(np.float32) * np.array(file.scales)[:, None, None]
+        np.testing.assert_allclose(
+            values[:, known],
+            shares[:, known],
+            atol={'uint8': 0.5 / 254, 'float16': 2**-12, 'float32': 0}[stored] + 1e-5,
+        )
+        found[stored] = out.stat().st_size
+    assert found['uint8'] < found['float16'] < found['float32']
+    with pytest.raises(SystemExit):
+        cli.main([*map(str, [*arguments, '--out', tmp_path / 'x.tif', '--probabilities=a'])])
 
 
 @pytest.fixture

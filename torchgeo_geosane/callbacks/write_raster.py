@@ -12,6 +12,7 @@ from torchgeo_geosane.errors import DataError
 from torchgeo_geosane.predict.blending import Blender, Strip
 from torchgeo_geosane.predict.finding import find_scenes
 from torchgeo_geosane.predict.finetuned import finetuned_of
+from torchgeo_geosane.predict.layers import Stored
 from torchgeo_geosane.predict.mapping import Inference, Mapper
 from torchgeo_geosane.predict.model import compares_dates, dense
 from torchgeo_geosane.predict.raster import MapWriter, writing
@@ -30,7 +31,7 @@ class WriteRaster(Callback):
         folder: str | Path,
         window: int | None = None,
         overlap: int | None = None,
-        probabilities: bool = False,
+        probabilities: bool | Stored = False,
         force: bool = False,
     ) -> None:
         """Keep the settings.
@@ -39,7 +40,8 @@ class WriteRaster(Callback):
             folder: Where maps are written, each by the name of its image.
             window: Height and width of a window in pixels; None is the data module's patch size.
             overlap: Pixels that windows share; None is about a quarter of a window.
-            probabilities: Whether to write probabilities, one band a class.
+            probabilities: Whether to write probabilities, one band a class, and as what:
+                ``uint8``, scaled, which true means, ``float16`` or ``float32``.
             force: Whether to replace maps that are there.
         """
         self.folder, self.force = Path(folder), force

@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser
 from torchgeo_geosane.errors import DataError
 from torchgeo_geosane.predict.finding import find_scenes
 from torchgeo_geosane.predict.finetuned import load
+from torchgeo_geosane.predict.layers import Stored
 from torchgeo_geosane.predict.mapping import Inference, Mapper
 from torchgeo_geosane.predict.model import Precision
 from torchgeo_geosane.predict.portable import export_onnx
@@ -110,7 +111,16 @@ def _parser() -> ArgumentParser:
     add('--flips', action='store_true', help='average over flipped views: four times the work')
     add('--precision', choices=get_args(Precision), default='32', help='of products: bf16 on GPUs')
     add('--device', type=str | None, help='as torch spells it: by default a GPU if there is one')
-    add('--probabilities', action='store_true', help='write probabilities, one band a class')
+    add(
+        '--probabilities',
+        type=bool | Stored,
+        nargs='?',
+        const=True,
+        default=False,
+        metavar='TYPE',
+        help='write probabilities, one band a class, as uint8, float16 or float32: by default '
+        'float32 of change, else uint8',
+    )
     add('--preview', type=Path | None, help='a PNG to look at; for several scenes a folder')
     add('--page', type=Path | None, help='an HTML page to look at; for several scenes a folder')
     add('--mosaic', action='store_true', help='make one map of all images')

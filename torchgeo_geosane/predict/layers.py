@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from torchgeo_geosane.datasets.plotting import class_colours
 from torchgeo_geosane.errors import DataError
 from torchgeo_geosane.predict.blending import Strip
 from torchgeo_geosane.predict.model import Kind
+
+Stored = Literal['uint8', 'float16', 'float32']
+"""Numbers that probabilities are stored as."""
 
 _CERTAIN = 254
 """Probability 1 in a file of bytes; 255 is no data."""
@@ -64,11 +67,12 @@ class Layers:
 
     Attributes:
         bands: Their names.
-        dtype: Type of their values.
+        dtype: Type of their values; ``float32`` also where the file keeps half of the bits.
         nodata: What stands for no data.
         scale: What their values are to be multiplied by.
         legend: The classes, where each pixel has one.
         kind: What the model says of a pixel.
+        half: Whether the file keeps 16 bits of each float.
     """
 
     bands: tuple[str, ...]
@@ -77,28 +81,33 @@ class Layers:
     scale: float
     legend: Legend | None
     kind: Kind
+    half: bool = False
 
     @classmethod
-    def of(cls, kind: Kind, channels: int, legend: Legend | None, probabilities: bool) -> 'Layers':
+    def of(
+        cls, kind: Kind, channels: int, legend: Legend | None, probabilities: Stored | None = None
+    ) -> 'Layers':
         """Choose them.
 
         Args:
             kind: What the model says of a pixel.
             channels: How many numbers it gives for each.
             legend: The classes; None for values.
-            probabilities: Whether to keep probabilities, one band a class.
+            probabilities: As what to keep probabilities, one band a class; None for classes.
 
         Raises:
             DataError: If values are asked for as probabilities.
         """
         if kind == 'values' or legend is None:
-            if probabilities:
+            if probabilities is not None:
                 raise DataError('the model gives values, not probabilities: leave the option out')
             bands = tuple(f'value {number}' for number in range(1, channels + 1))
             return cls(bands if channels > 1 else ('value',), 'float32', np.nan, 1.0, None, kind)
         names = legend.names[1:] if kind == 'binary' else legend.names
-        if probabilities:
+        if probabilities == 'uint8':
             return cls(names, 'uint8', 255, 1 / _CERTAIN, None, kind)
+        if probabilities is not None:
+            return cls(names, 'float32', np.nan, 1.0, None, kind, probabilities == 'float16')
         if kind == 'labels':
             return cls(names, 'uint8', 255, 1.0, None, kind)
         small = max(legend.values) < 255
@@ -120,8 +129,9 @@ class Layers:
             wanted = values.argmax(0) if self.kind != 'binary' else (values[0] > 0.5).long()
             table = np.array(self.legend.values, self.dtype)
             encoded = table[wanted.to(torch.uint8 if len(table) < 256 else torch.int64).cpu()][None]
-        elif self.kind == 'values':
-            encoded = values.cpu().numpy()
+        elif self.dtype == 'float32':
+            # Rounded here, the file holds exactly what it is given.
+            encoded = (values.half().float() if self.half else values).cpu().numpy()
         elif self.scale != 1:
             encoded = (values / self.scale).round().to(torch.uint8).cpu().numpy()
         else:

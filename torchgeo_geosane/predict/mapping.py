@@ -17,7 +17,7 @@ from torchgeo_geosane.errors import DataError, GeoSANEError
 from torchgeo_geosane.predict.ahead import ahead
 from torchgeo_geosane.predict.finetuned import Finetuned
 from torchgeo_geosane.predict.inference import strips
-from torchgeo_geosane.predict.layers import Layers, Legend
+from torchgeo_geosane.predict.layers import Layers, Legend, Stored
 from torchgeo_geosane.predict.model import Model, Precision
 from torchgeo_geosane.predict.raster import KEY, MapWriter, writing
 from torchgeo_geosane.predict.scenes import Scene
@@ -38,7 +38,8 @@ class Inference:
         flips: Whether windows are also seen flipped, three times, and the answers averaged.
         precision: ``'32'``, or the type that matrix products and convolutions run in.
         device: As torch spells it; None is a GPU where there is one.
-        probabilities: Whether to write probabilities, one band a class.
+        probabilities: Whether to write probabilities, one band a class, and as what: ``'uint8'``,
+            scaled, ``'float16'`` or ``'float32'``; True is ``'float32'`` of change, else ``'uint8'``.
     """
 
     window: int | None = None
@@ -47,7 +48,7 @@ class Inference:
     flips: bool = False
     precision: Precision = '32'
     device: str | None = None
-    probabilities: bool = False
+    probabilities: bool | Stored = False
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,15 @@ class Mapper:
         kind, channels = self.model.kind, answer.shape[1]
         classes = self.finetuned.data.kwargs.get('classes') or ()
         legend = None if kind == 'values' else Legend.of(classes, kind, channels)
-        return Layers.of(kind, channels, legend, self.inference.probabilities)
+        return Layers.of(kind, channels, legend, self._stored())
+
+    def _stored(self) -> Stored | None:
+        """As what probabilities are written, if they are."""
+        wanted = self.inference.probabilities
+        if isinstance(wanted, bool):
+            usual: Stored = 'float32' if self.model.dates > 1 else 'uint8'
+            return usual if wanted else None
+        return wanted
 
     def tiling(self, scene: Scene) -> Tiling:
         """Where windows lie.
@@ -192,5 +201,6 @@ class Mapper:
         date = scene.dates[-1].date
         if date is not None:
             tags['TIFFTAG_DATETIME'] = date.strftime('%Y:%m:%d %H:%M:%S')
-        key = json.dumps([tags, scene.stamps(), self.layers.dtype, self.layers.bands])
+        layers = self.layers
+        key = json.dumps([tags, scene.stamps(), layers.dtype, layers.half, layers.bands])
         return tags | {KEY: hashlib.sha256(key.encode()).hexdigest()}

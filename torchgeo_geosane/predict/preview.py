@@ -101,12 +101,12 @@ def _painted(
         for value, colour in zip(layers.legend.values, colours.values(), strict=True):
             painted[band == value] = to_rgba(colour)
         return painted, colours
-    known = np.isfinite(band) if layers.dtype == 'float32' else band != layers.nodata
+    known = np.isfinite(band) if np.isnan(layers.nodata) else band != layers.nodata
     numbers = np.where(known, band, 0).astype(float) * layers.scale
     low, high = (
         (float(at) for at in np.percentile(numbers[known], (2, 98))) if known.any() else (0, 1)
     )
-    if layers.dtype != 'float32':
+    if layers.kind != 'values':
         low, high = 0.0, 1.0
     shades = colormaps[_SHADES]
     painted = shades(np.clip((numbers - low) / max(high - low, 1e-12), 0, 1))

@@ -115,6 +115,7 @@ def _options(layers: Layers) -> dict[str, Any]:
     """How GDAL writes it: https://gdal.org/drivers/raster/cog.html."""
     resampling = 'nearest' if layers.legend is not None or layers.kind == 'labels' else 'average'
     return {
+        **({'nbits': 16} if layers.half else {}),
         'compress': 'deflate',
         'predictor': 'yes' if layers.legend is None else 'no',
         'blocksize': 512,
