@@ -1,21 +1,18 @@
 """What importing the package adds to importing TorchGeo's models, or timm alone.
 
-    python benchmarks/import_time.py
+    python benchmarks/import_time.py [PYTHON ...]
 
-Fresh processes, every case in turn, so that a busy machine slows all alike.
+In this environment, or in those of the interpreters. Fresh processes, every case in turn, so that a
+busy machine slows all alike; CPU seconds are what counts.
 """
 
 import argparse
-import platform
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import timm
-import torch
-import torchgeo
+from measure import machine
 
 REPORT = Path(__file__).parent.parent / 'docs' / 'benchmarks' / 'import_time.md'
 
@@ -29,6 +26,13 @@ middle, middle_cpu = time.perf_counter(), time.process_time()
 end, end_cpu = time.perf_counter(), time.process_time()
 print(middle - start, end - middle, middle_cpu - cpu, end_cpu - middle_cpu)
 """
+_VERSIONS = """
+import platform, importlib.metadata, timm
+told = [f'Python {platform.python_version()}']
+told += [f'{name} {importlib.metadata.version(name)}' for name in ('torchgeo', 'timm', 'torch')]
+print(f'{", ".join(told)}; {len(timm.list_models())} architectures')
+"""
+HEADER = '| what is added | CPU s | wall s | CPU s of what was there before |\n|---|---|---|---|\n'
 _HIDE_TORCHGEO = "sys.modules['torchgeo'] = None"
 # What is timed, what is imported before it, and what hides the rest.
 CASES = {
@@ -46,13 +50,16 @@ CASES = {
 }
 
 
-def measure(first: str, then: str, before: str) -> list[float]:
+def run(python: str, program: str) -> str:
+    """What a fresh process prints."""
+    command = [python, '-W', 'ignore', '-c', program]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def measure(python: str, first: str, then: str, before: str) -> list[float]:
     """Wall and CPU seconds in a fresh process: before, added, before, added."""
-    program = _TIMED.format(first=first, then=then, before=before)
-    done = subprocess.run(
-        [sys.executable, '-c', program], capture_output=True, text=True, check=True
-    )
-    return [float(number) for number in done.stdout.split()]
+    printed = run(python, _TIMED.format(first=first, then=then, before=before))
+    return [float(number) for number in printed.split()]
 
 
 def row(label: str, runs: list[list[float]]) -> str:
@@ -64,29 +71,28 @@ def row(label: str, runs: list[list[float]]) -> str:
     return f'| {label} | {cell(3)} | {cell(1)} | {cell(2)} |\n'
 
 
+def table(python: str, runs: int) -> str:
+    """What importing adds in one environment."""
+    for case in CASES.values():
+        measure(python, *case)
+    rounds = [[measure(python, *case) for case in CASES.values()] for _ in range(runs)]
+    rows = [row(label, [each[index] for each in rounds]) for index, label in enumerate(CASES)]
+    return f'**{run(python, _VERSIONS).strip()}**\n\n{HEADER}{"".join(rows)}'
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('python', nargs='*', default=[sys.executable])
     parser.add_argument(
         '--runs', type=int, default=7, help='processes a case, after one to warm up'
     )
-    parser.add_argument('--out', type=Path, default=REPORT)
-    arguments = parser.parse_args()
-    for case in CASES.values():
-        measure(*case)
-    rounds = [[measure(*case) for case in CASES.values()] for _ in range(arguments.runs)]
-    report = (
-        '# What importing costs\n\n'
-        f'Written by `python benchmarks/import_time.py`: seconds, mean ± standard deviation of '
-        f'{arguments.runs} fresh processes a row. Python {platform.python_version()}, TorchGeo '
-        f'{torchgeo.__version__}, timm {timm.__version__} with '
-        f'{len(timm.list_models())} architectures, torch {torch.__version__}, '
-        f'{time.strftime("%Y-%m-%d")}.\n\n'
-        '| what is added | CPU s | wall s | CPU s of what was there before |\n|---|---|---|---|\n'
+    options = parser.parse_args()
+    tables = '\n'.join(table(python, options.runs) for python in options.python)
+    REPORT.write_text(
+        f'{machine()} Seconds, mean ± standard deviation of {options.runs} fresh processes a row. '
+        f'Regenerate: `python benchmarks/import_time.py`.\n\n{tables}'
     )
-    for index, label in enumerate(CASES):
-        report += row(label, [each[index] for each in rounds])
-    arguments.out.write_text(report)
-    print(report)
+    print(REPORT.read_text())
 
 
 if __name__ == '__main__':

