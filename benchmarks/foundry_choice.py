@@ -1,12 +1,12 @@
-"""Which small foundry is best to finetune from? The question that decided what is embedded.
+"""Which small foundry is best to finetune from? The question that decided the third embedded one.
 
     pip install -e ".[collection]"
     python benchmarks/foundry_choice.py --jobs 2
 
-Trains each variant of the embedded foundry by the embedded recipe, then finetunes weights generated
-from it around the four packaged prompts, on the Landsat-7 scene, as examples/compare/landsat7.yaml
-says. Variants are chosen on *validation* data; the comparison's test data stay unseen. Trainings and
-runs that ``output`` has are not repeated. Writes docs/benchmarks/foundry_choice.md.
+Trains each variant of the embedded foundry's third version by its recipe (foundry_third.yaml), then
+finetunes weights generated from it around the four packaged prompts, on the Landsat-7 scene, as
+examples/compare/landsat7.yaml says. Variants are chosen on *validation* data; the comparison's test data
+stay unseen. Trainings and runs that ``output`` has are not repeated. Writes docs/benchmarks/foundry_choice.md.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from torchgeo_geosane.compare.config import ComparisonConfig
 from torchgeo_geosane.compare.statistics import Difference, Mean
 from torchgeo_geosane.compare.verdict import format_estimate
 from torchgeo_geosane.foundry.config import FoundryConfig
-from torchgeo_geosane.foundry.foundry import EMBEDDED, Foundry
+from torchgeo_geosane.foundry.foundry import Foundry
 from torchgeo_geosane.foundry.sampling import MeanKDE
 from torchgeo_geosane.spec import Spec
 from torchgeo_geosane.training import (
@@ -37,6 +37,7 @@ from torchgeo_geosane.training.report import report
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / 'docs' / 'benchmarks' / 'foundry_choice.md'
 COMPARISON = ROOT / 'examples' / 'compare' / 'landsat7.yaml'
+RECIPE = ROOT / 'benchmarks' / 'foundry_third.yaml'
 OUTPUT = ROOT / 'output' / 'foundry_choice'
 REFERENCES = ROOT / 'output' / 'compare' / 'landsat7'
 RADAR_ONLY = CollectionConfig(sources=('deepdespeckling',), held_out=('deepdespeckling/stripmap',))
@@ -99,10 +100,10 @@ def main() -> None:
 
 
 def _train(variant: Variant) -> Path:
-    """Train a variant by the embedded recipe, unless that is done."""
+    """Train a variant by the third version's recipe, unless that is done."""
     folder = OUTPUT / variant.foundry
     path = folder / 'foundry.safetensors'
-    recipe = yaml.safe_load((EMBEDDED.parent / 'train.yaml').read_text())
+    recipe = yaml.safe_load(RECIPE.read_text())
     sizes = {'latent_dim': variant.latent_dim, 'num_layers': variant.num_layers}
     if not path.exists():
         train_foundry(

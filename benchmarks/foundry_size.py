@@ -45,9 +45,9 @@ class Size:
 
 
 SIZES = (
-    Size(256, 3, 5e-4),
-    Size(512, 6, 2e-4),
-    Size(256, 3, 5e-4, linear_start=False),
+    Size(256, 1, 3e-4),
+    Size(256, 3, 3e-4),
+    Size(256, 1, 5e-4, linear_start=False),
 )
 
 
@@ -55,7 +55,7 @@ def main() -> None:
     recipe = yaml.safe_load((EMBEDDED.parent / 'train.yaml').read_text())
     collection = CollectionConfig(**recipe['collection'])
     # Reconstruction alone: all steps go where the errors are measured.
-    changed = {'steps': 200, 'gamma': 0.0, 'noise': 0.02, 'log_every': 50}
+    changed = {'steps': 150, 'noise': 0.02, 'log_every': 25, 'validations': 5}
     optimisation = OptimisationConfig(**recipe['optimisation'] | changed)
     lines = [
         '| d_model | layers | parameters | start | trained: start → end | held out: start → end |',

@@ -74,7 +74,11 @@ def collect(models: Path, align: bool = True) -> Path:
 
 
 def train_tiny(
-    manifest: Path, output: Path, drawn_like: tuple[str, ...] = (), **options: Any
+    manifest: Path,
+    output: Path,
+    drawn_like: tuple[str, ...] = (),
+    kept_numbers: int = 4_000_000,
+    **options: Any,
 ) -> Path:
     """A foundry after two steps, with codes of places."""
     config = FoundryConfig(
@@ -99,6 +103,8 @@ def train_tiny(
             **options,
         }
     )
-    collection = CollectionConfig(manifest=manifest, drawn_like=drawn_like)
+    collection = CollectionConfig(
+        manifest=manifest, drawn_like=drawn_like, kept_numbers=kept_numbers
+    )
     train_foundry(config, collection, settings, output, progress=False)
     return output

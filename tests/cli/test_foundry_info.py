@@ -19,9 +19,13 @@ CONFIG = FoundryConfig(d_model=16, nhead=2, num_layers=1, latent_dim=3, token_si
 def test_the_embedded_foundry(capsys: pytest.CaptureFixture[str]) -> None:
     main(['foundry', 'info', 'embedded'])
     told = capsys.readouterr().out
-    assert '1,805,378 parameters' in told
-    assert 'It has no architecture of its own: it draws around prompts alone.' in told
-    assert 'deepdespeckling/stripmap       held out  0.013' in told
+    assert '231,490 parameters' in told
+    row = next(line for line in told.splitlines() if line.startswith('LRASPP'))
+    assert row.split()[3:8] == ['4', '1', '1', '0.000', '0.000']
+    assert row.endswith('hakai-segmentation/mussel_presence (not kept)')
+    assert 'MobileNetV2 cannot be drawn without a prompt: of 1 lineage nothing tells' in told
+    # Networks that differ in their stems alone are told once why.
+    assert told.count('U-Net, EfficientNet-B4 encoder cannot be drawn') == 1
 
 
 def test_an_architecture(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from torchgeo_geosane.errors import FoundryError
+from torchgeo_geosane.foundry import checkpoint
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.training.linear import Moments, standardise_latents, start_linear
 from torchgeo_geosane.training.report import latent_moments
@@ -39,6 +40,19 @@ def test_linear_start_is_the_principal_code_wherever_the_tokens_are(foundry, tok
     torch.testing.assert_close(
         output, centred @ basis.T @ basis + tokens.mean(0), atol=2e-3, rtol=0
     )
+
+
+def test_without_layers_and_with_a_latent_as_wide_as_a_token_nothing_is_lost(
+    foundry, tokens, positions, tmp_path
+):
+    model = WeightAutoencoder(
+        dataclasses.replace(foundry, num_layers=0, latent_dim=16, projection_dim=0)
+    )
+    start_linear(model, [tokens])
+    checkpoint.save(tmp_path / 'f', model, {})
+    read = checkpoint.build(checkpoint.read_checkpoint(tmp_path / 'f'))
+    output = read.decode(read.encode(tokens[None], positions[None]), positions[None])[0]
+    torch.testing.assert_close(output, tokens, atol=1e-4, rtol=1e-4)
 
 
 def test_linear_start_leaves_the_blocks_trainable(foundry, tokens, positions):

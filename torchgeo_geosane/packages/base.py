@@ -55,6 +55,7 @@ class Package:
         modality: What its models see.
         task: What they were trained for.
         architecture: What they are.
+        others: What those of them are that are something else.
         files: For each model its path inside the package and the sha256 of that file; of a network
             of ncnn the path of its layers, and the hash of these and its values.
         prompts: Those of the models whose encoder is a prompt.
@@ -70,6 +71,7 @@ class Package:
     architecture: str
     files: Mapping[str, tuple[str, str]]
     prompts: Mapping[str, Encoder] = field(default_factory=dict)
+    others: Mapping[str, str] = field(default_factory=dict)
     extra: str = 'collection'
     is_older: bool = False
 

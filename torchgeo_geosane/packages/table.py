@@ -73,7 +73,8 @@ KELP_O_MATIC = Package(
     licence='MIT',
     modality='optical',
     task='kelp and mussel beds in aerial images',
-    architecture='LRASPP with MobileNetV3-Large, U-Net++ with EfficientNet-B4',
+    architecture='LRASPP, MobileNetV3-Large backbone',
+    others={'kelp_presence_rgbn': 'U-Net++, EfficientNet-B4 encoder'},
     files={
         'kelp_presence': (
             'kelp_o_matic/data/LRASPP_MobileNetV3_kelp_presence_rgb_jit_miou=0.8023.pt',

@@ -28,6 +28,8 @@ class CollectionConfig:
         drawn_like: Patterns of names, such as ``*_last.pt``: of which trained models the latents'
             density is, from which networks are drawn without a prompt. By default of all; where a
             collection has checkpoints of trainings, name the finished ones.
+        kept_numbers: Numbers that the foundry's file may hold for one architecture as codes of places,
+            as a density, and as its reference; what takes more is left out. 0 keeps records alone.
         weighting: How often windows come from a model: as its tokens are (``size``), every family of
             architectures equally and inside it by size (``family``), or every model equally.
     """
@@ -38,6 +40,7 @@ class CollectionConfig:
     whole_lineages: bool = True
     align: bool = True
     drawn_like: tuple[str, ...] = ()
+    kept_numbers: int = 4_000_000
     weighting: Weighting = 'size'
 
 

@@ -75,7 +75,7 @@ class FoundryDataModule(LightningDataModule):
             )
             self.models.append(opened)
         if self._foundry.place_code:
-            self.models = code_places(self.models)
+            self.models = code_places(self.models, self._collection.kept_numbers)
         for opened in self.models:
             (self.trained if opened.entry.split == 'trained' else self.held_out).append(opened)
         if not self.trained:

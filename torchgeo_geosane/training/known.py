@@ -15,11 +15,10 @@ from torchgeo_geosane.foundry.density import LatentDensity
 from torchgeo_geosane.foundry.engine import Engine
 from torchgeo_geosane.foundry.known import Known, Record
 from torchgeo_geosane.foundry.places import PlaceMoments
+from torchgeo_geosane.training.config import CollectionConfig
 from torchgeo_geosane.training.report import ModelReport
 from torchgeo_geosane.training.store import OpenedModel
 
-# Numbers that the tensors of one kind may take for one architecture: 16 MB in float32.
-_MOST_NUMBERS = 4_000_000
 # Directions in which drawn networks vary.
 _RANK = 16
 # Of fewer trainings nothing tells what varies between networks.
@@ -43,7 +42,7 @@ class _Alike:
         return next((opened for opened in self.models if opened.entry.name == name), None)
 
 
-def code_places(models: Sequence[OpenedModel]) -> list[OpenedModel]:
+def code_places(models: Sequence[OpenedModel], kept_numbers: int) -> list[OpenedModel]:
     """The models, with a code of their places where their architecture is small enough for one.
 
     Fitted to the models that are trained on; those held out are read by the same code.
@@ -51,7 +50,7 @@ def code_places(models: Sequence[OpenedModel]) -> list[OpenedModel]:
     coded = {opened.number: opened for opened in models}
     for alike in _alike(models):
         layout = alike.models[0].layout
-        if len(alike.trained) < 2 or len(layout) * layout.token_size**2 > _MOST_NUMBERS:
+        if len(alike.trained) < 2 or len(layout) * layout.token_size**2 > kept_numbers:
             continue
         moments = PlaceMoments(len(layout), layout.token_size)
         for opened in alike.trained:
@@ -66,7 +65,7 @@ def learn(
     model: WeightAutoencoder,
     models: Sequence[OpenedModel],
     reports: Sequence[ModelReport],
-    drawn_like: Sequence[str] = (),
+    collection: CollectionConfig,
 ) -> list[Known]:
     """What a trained foundry knows of every architecture of its collection.
 
@@ -74,17 +73,17 @@ def learn(
         model: The autoencoder, as it is shipped.
         models: The collection.
         reports: Errors on the models.
-        drawn_like: Patterns of the names of those whose latents the density is of; none are all.
+        collection: What of it is kept.
     """
     errors = {report.name: report.reconstruction for report in reports}
-    return [_learn(model, each, errors, drawn_like) for each in _alike(models) if each.trained]
+    return [_learn(model, each, errors, collection) for each in _alike(models) if each.trained]
 
 
 def _learn(
     model: WeightAutoencoder,
     alike: _Alike,
     errors: dict[str, float],
-    drawn_like: Sequence[str],
+    collection: CollectionConfig,
 ) -> Known:
     reference, trained = alike.reference, alike.trained
     shown = reference or trained[0]
@@ -93,10 +92,11 @@ def _learn(
     drawn = [
         opened
         for opened in trained
-        if not drawn_like or any(fnmatch(opened.entry.name, each) for each in drawn_like)
+        if not collection.drawn_like
+        or any(fnmatch(opened.entry.name, each) for each in collection.drawn_like)
     ]
     held_out = [opened for opened in alike.models if opened.entry.split == 'held_out']
-    draws_not = _why_not(model, alike, _lineages(drawn))
+    draws_not = _why_not(model, alike, _lineages(drawn), collection.kept_numbers)
     record = Record(
         architecture=shown.entry.architecture or shown.entry.name,
         shapes=shapes,
@@ -105,10 +105,10 @@ def _learn(
         lineages=lineages,
         error=_mean(errors[opened.entry.name] for opened in trained),
         held_out_error=_mean(errors[opened.entry.name] for opened in held_out),
-        reference=reference.entry.name if reference else None,
+        reference=shown.entry.reference,
         draws_not=draws_not,
     )
-    kept = reference is not None and _numbers(reference) <= _MOST_NUMBERS
+    kept = reference is not None and _numbers(reference) <= collection.kept_numbers
     return Known.of(
         record,
         model.config,
@@ -118,17 +118,19 @@ def _learn(
     )
 
 
-def _why_not(model: WeightAutoencoder, alike: _Alike, lineages: int) -> str | None:
+def _why_not(
+    model: WeightAutoencoder, alike: _Alike, lineages: int, kept_numbers: int
+) -> str | None:
     """Why networks cannot be drawn without a prompt; None where they can."""
-    if alike.reference is None:
-        return 'its networks are in no common order'
     if lineages < _LEAST_LINEAGES:
         return (
             f'of {lineages} lineage{"s" * (lineages != 1)} nothing tells what varies between networks '
             f'(it takes {_LEAST_LINEAGES})'
         )
+    if alike.models[0].entry.reference is None:
+        return 'its networks are in no common order'
     numbers = (_RANK + 1) * len(alike.models[0].layout) * model.config.latent_dim
-    if max(numbers, _numbers(alike.models[0])) > _MOST_NUMBERS:
+    if max(numbers, _numbers(alike.models[0])) > kept_numbers:
         return 'its networks are too large for a density in the file'
     return None
 

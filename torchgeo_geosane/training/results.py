@@ -12,7 +12,7 @@ from torchgeo_geosane.collection import PackageSource, write_manifest
 from torchgeo_geosane.collection.collect import SOURCES
 from torchgeo_geosane.foundry import checkpoint
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
-from torchgeo_geosane.training.config import OptimisationConfig
+from torchgeo_geosane.training.config import CollectionConfig, OptimisationConfig
 from torchgeo_geosane.training.known import learn
 from torchgeo_geosane.training.linear import standardise_latents
 from torchgeo_geosane.training.report import ModelReport, latent_moments, report
@@ -42,9 +42,9 @@ def write_results(
     output: Path,
     model: WeightAutoencoder,
     models: Sequence[OpenedModel],
+    collection: CollectionConfig,
     optimisation: OptimisationConfig,
     minutes: float,
-    drawn_like: Sequence[str] = (),
 ) -> list[ModelReport]:
     """Measure a trained autoencoder and write it with all that belongs to it.
 
@@ -52,9 +52,9 @@ def write_results(
         output: The folder.
         model: The autoencoder as training left it.
         models: The collection; trained models come first in what is written.
+        collection: What of it the file keeps.
         optimisation: How it was trained.
         minutes: How long.
-        drawn_like: Patterns of names, see ``CollectionConfig``.
 
     Returns:
         Errors on every model.
@@ -82,7 +82,7 @@ def write_results(
             shipped,
             _info(trained, reports),
             dtype=torch.float16,
-            known=learn(shipped, models, reports, drawn_like),
+            known=learn(shipped, models, reports, collection),
         )
     return reports
 

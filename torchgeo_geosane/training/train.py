@@ -113,7 +113,7 @@ def train_foundry(
     kept = (best.weights if best else None) or state
     model = _gathered(foundry, kept, trainer.strategy.root_device)
     return write_results(
-        output, model, data.models, optimisation, checkpoints.seconds / 60, collection.drawn_like
+        output, model, data.models, collection, optimisation, checkpoints.seconds / 60
     )
 
 
