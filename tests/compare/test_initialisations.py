@@ -18,7 +18,7 @@ from torchgeo_geosane.spec import Spec
 
 STATES = [
     *('prompt', 'reconstruction', 'prompt_noise'),
-    *('soup', 'ties', 'dare', 'generated'),
+    *('soup', 'ties', 'dare', 'generated', 'generated_one_prompt'),
 ]
 
 
@@ -70,6 +70,19 @@ def test_weights_are_selected_from_a_larger_model_in_the_sensors_bands(
     small, larger = make_spec('test_convnext3', 'sentinel2_all'), make_spec('test_convnext2')
     tensors = start('weight_selection', Material(small, larger=larger)).tensors
     assert_complete(tensors, 'test_convnext3', 13)
+
+
+@pytest.mark.parametrize('name', ['reconstruction', 'prompt_noise', 'generated_one_prompt'])
+def test_what_is_of_one_prompt_needs_no_reference_to_be_aligned_to(
+    name: str, material: Material, prompts: tuple[str, ...]
+) -> None:
+    spec = replace(material.spec, prompts=prompts[:2], sampler=MeanKDE())
+    plain, aligned = (
+        start(name, Material(replace(spec, align=align))).tensors for align in (False, True)
+    )
+    assert plain is not None
+    assert aligned is not None
+    assert all(torch.equal(tensor, aligned[key]) for key, tensor in plain.items())
 
 
 @pytest.mark.parametrize('name', ['prompt_noise', 'dare', 'generated'])
@@ -159,5 +172,8 @@ def test_an_identity_tells_what_matters(material: Material) -> None:
         for name, each in INITIALISATIONS.items()
         if each.identify(material) != each.identify(other)
     }
-    merged, selected = {'soup', 'ties', 'dare'}, {'generated_best', 'generated_average'}
+    merged, selected = (
+        {'soup', 'greedy_soup', 'ties', 'dare'},
+        {'generated_best', 'generated_average'},
+    )
     assert changed == merged | selected

@@ -12,10 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from torchgeo_geosane.architectures import get_architecture
-from torchgeo_geosane.callbacks.backbone import Backbone
-from torchgeo_geosane.callbacks.batches import training_batches
 from torchgeo_geosane.callbacks.choice import Choice, Scored, report, write
-from torchgeo_geosane.callbacks.examples import Examples
 from torchgeo_geosane.callbacks.judge import Judge
 from torchgeo_geosane.callbacks.probe import PROBES, Probe
 from torchgeo_geosane.callbacks.tasks import has_begun
@@ -90,11 +87,7 @@ class SelectCandidates(Callback):
                 f'{getattr(pl_module, "weights", None)}: name some, '
                 'e.g. weights: geosane://resnet50?sensor=sentinel2_all'
             )
-        backbone = Backbone.of(pl_module, spec)
-        with training_batches(trainer, self.batches) as batches:
-            key = 'mask' if backbone.is_encoder else 'label'
-            examples = Examples.draw(pl_module, key, batches)
-        judge = Judge(trainer, backbone, examples, self.probe, self.seed)
+        judge = Judge.draw(trainer, pl_module, spec, self.batches, self.probe, self.seed)
         self.choice = self._choose(judge, spec)
         report(self.choice)
         folder = trainer.log_dir or trainer.default_root_dir

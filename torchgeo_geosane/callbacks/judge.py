@@ -4,16 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from torchgeo_geosane.callbacks.backbone import Backbone
 from torchgeo_geosane.callbacks.batch_norm import condition, running_layers
-from torchgeo_geosane.callbacks.batches import merged
+from torchgeo_geosane.callbacks.batches import merged, training_batches
 from torchgeo_geosane.callbacks.examples import Examples
 from torchgeo_geosane.callbacks.probe import Measure, Probe, probe, score
 from torchgeo_geosane.callbacks.tasks import as_written
 from torchgeo_geosane.errors import DataError
+from torchgeo_geosane.spec import Spec
 
 
 class Judge:
@@ -25,6 +26,35 @@ class Judge:
         self.trainer, self.backbone, self.examples, self._kind = trainer, backbone, examples, kind
         self.images = sum(map(len, examples.images))
         self._halves = halves(self.images, seed)
+
+    @classmethod
+    def draw(
+        cls,
+        trainer: Trainer,
+        task: LightningModule,
+        spec: Spec,
+        batches: int,
+        kind: Probe = 'linear',
+        seed: int = 0,
+    ) -> 'Judge':
+        """Take the images out of the batches that the training will begin with.
+
+        Args:
+            trainer: It is fitting.
+            task: Whose backbone is judged.
+            spec: Its architecture and sensor are the backbone's.
+            batches: How many at most; their images are held in memory.
+            kind: The probe.
+            seed: Which images fit the probe and which score it.
+
+        Raises:
+            GeoSANEError: If the backbone cannot be found, or the training data are too few.
+        """
+        backbone = Backbone.of(task, spec)
+        with training_batches(trainer, batches) as drawn:
+            key = 'mask' if backbone.is_encoder else 'label'
+            examples = Examples.draw(task, key, drawn)
+        return cls(trainer, backbone, examples, kind, seed)
 
     def score(self, tensors: dict[str, Tensor]) -> float:
         """Load weights, and score the features that they give; alike in every process."""

@@ -73,9 +73,8 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         *('--initialisations', '--init'),
         nargs='+',
-        choices=list(INITIALISATIONS),
         default=['scratch', 'prompt', 'generated'],
-        help='what trainings start from',
+        help=f'what trainings start from: {", ".join(INITIALISATIONS)}, and names of the variants',
     )
     parser.add_class_arguments(ComparisonConfig, skip={'fit', 'initialisations'})
     parser.add_argument('--output', type=Path, default=Path('output/compare'), help='a folder')

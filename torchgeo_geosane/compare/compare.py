@@ -120,6 +120,7 @@ def _facts(comparison: ComparisonConfig) -> Mapping[str, str]:
         'Generated weights': comparison.weights,
         'Prompts': ', '.join(spec.prompts),
         'Foundry': spec.foundry,
+        **{f'Variant {name}': weights for name, weights in comparison.variants.items()},
         **{f'Model {name}': _list(made) for name, made in comparison.models.items()},
     }
 

@@ -9,18 +9,19 @@ from functools import cached_property
 from typing import Any, Literal
 
 from torchgeo_geosane.compare.distillation import DistillationOptions
-from torchgeo_geosane.compare.initialisations import INITIALISATIONS
+from torchgeo_geosane.compare.initialisations import INITIALISATIONS, Initialisation, variant
 from torchgeo_geosane.compare.material import Material, MergeOptions, SelectionOptions
 from torchgeo_geosane.compare.models import identify_model
 from torchgeo_geosane.compare.record import METHODS, Method, RunKey
 from torchgeo_geosane.compare.results import REFERENCES
 from torchgeo_geosane.errors import ComparisonError, did_you_mean
 from torchgeo_geosane.providers.catalog import find_spec
+from torchgeo_geosane.spec import Spec
 
 # Raised whenever the same configuration would give other records than before.
 _HARNESS = 1
 _FROM_LARGER = ('weight_selection', 'pruned')
-_MODEL_NAME = re.compile(r'\w[\w.-]*')
+_NAME = re.compile(r'\w[\w.-]*')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +32,16 @@ class ComparisonConfig:
         fit: Task, data and trainer, as the command ``fit`` takes them; its weights, seed, logger
             and checkpoints are the comparison's.
         weights: The generated weights: a name of the catalogue or a ``geosane://`` URL.
-        initialisations: What trainings start from.
+        initialisations: What trainings start from: of those of this package, and of the variants.
+        variants: Other weights (names or URLs) of the architecture and the bands of ``weights``, by a
+            name of your own; each run draws them with its seed.
         seeds: How many; 0, 1, 2 and so on.
         fractions: Shares of the training data, for the data module's ``train_fraction``.
         methods: ``finetune`` trains all weights, ``linear_probe`` all but the backbone's.
         conditioned: Whether BatchNorm is conditioned on training data first, of all starts alike; by
-            default it is where the weights are an average of aligned networks, which has lost variance
-            from layer to layer (REPAIR, Jordan et al. 2023, arXiv:2211.08403), and else not.
+            default it is where the weights or a variant are an average of aligned networks, which has
+            lost variance from layer to layer (REPAIR, Jordan et al. 2023, arXiv:2211.08403), and else
+            not.
         metric: What is compared: the task logs it as ``val_…`` and ``test_…``.
         mode: Whether more or less of it is better.
         merge: How models are merged.
@@ -53,6 +57,7 @@ class ComparisonConfig:
     fit: dict[str, Any]
     weights: str
     initialisations: tuple[str, ...] = ('scratch', 'prompt', 'generated')
+    variants: Mapping[str, str] = field(default_factory=dict)
     seeds: int = 10
     fractions: tuple[float, ...] = (1.0,)
     methods: tuple[Method, ...] = ('finetune',)
@@ -73,12 +78,16 @@ class ComparisonConfig:
             ComparisonError: If there is nothing to compare, or something unknown.
             SpecError: If the weights are unknown.
         """
-        for known, asked in ((INITIALISATIONS, self.initialisations), (METHODS, self.methods)):
+        self._check_variants()
+        starts = [*INITIALISATIONS, *self.variants]
+        for known, asked in ((starts, self.initialisations), (METHODS, self.methods)):
             for name in asked:
                 if name not in known:
                     raise ComparisonError(f'unknown {name!r}{did_you_mean(name, known)}')
         if not self.conditioned:
-            object.__setattr__(self, 'conditioned', (self.material.spec.averages_aligned,))
+            specs = (self.material.spec, *self._variants.values())
+            aligned = any(spec.averages_aligned for spec in specs)
+            object.__setattr__(self, 'conditioned', (aligned,))
         self._check_models()
         varied = (self.starts, self.fractions, self.methods, self.conditioned)
         if self.seeds < 1 or not all(varied) or any(len(set(each)) < len(each) for each in varied):
@@ -99,12 +108,27 @@ class ComparisonConfig:
         for name in self.starts:
             self.configuration(name)
 
+    def _check_variants(self) -> None:
+        own = self.material.spec
+        for name, spec in self._variants.items():
+            if name in INITIALISATIONS or not _NAME.fullmatch(name):
+                raise ComparisonError(
+                    f'{name!r} cannot be the name of a variant: take letters, digits and ".", "-", '
+                    '"_", and no name of an initialisation'
+                )
+            if (spec.architecture, spec.sensor) != (own.architecture, own.sensor):
+                raise ComparisonError(
+                    f'variant {name!r} is of {spec.architecture} for {spec.sensor}, the weights are of '
+                    f'{own.architecture} for {own.sensor}: what is another model is named in models: …'
+                )
+
     def _check_models(self) -> None:
+        taken = {*INITIALISATIONS, *self.variants}
         for name, arguments in self.models.items():
-            if name in INITIALISATIONS or not _MODEL_NAME.fullmatch(name):
+            if name in taken or not _NAME.fullmatch(name):
                 raise ComparisonError(
                     f'{name!r} cannot be the name of a model: take letters, digits and ".", "-", '
-                    '"_", and no name of an initialisation'
+                    '"_", and no name of an initialisation or a variant'
                 )
             if not isinstance(arguments, Mapping) or not arguments:
                 raise ComparisonError(
@@ -149,6 +173,15 @@ class ComparisonConfig:
         return *self.initialisations, *self.models
 
     @cached_property
+    def _variants(self) -> dict[str, Spec]:
+        return {name: find_spec(weights) for name, weights in self.variants.items()}
+
+    def initialisation(self, name: str) -> Initialisation:
+        """One of the package's initialisations, or of the variants."""
+        spec = self._variants.get(name)
+        return INITIALISATIONS[name] if spec is None else variant(name, spec)
+
+    @cached_property
     def material(self) -> Material:
         """What the initialisations are made of."""
         larger = None if self.larger is None else find_spec(self.larger)
@@ -172,7 +205,7 @@ class ComparisonConfig:
         """
         if start in self.models:
             return self._hash(identify_model(self.models[start]))
-        more = [INITIALISATIONS[start].identify(self.material)]
+        more = [self.initialisation(start).identify(self.material)]
         if start == 'distilled' and self.distillation.model is not None:
             more.append(identify_model(self.models[self.distillation.model]))
         return self._hash(*more)

@@ -8,11 +8,13 @@ from torchgeo_geosane.callbacks import SelectCandidates
 from torchgeo_geosane.callbacks.candidates import SELECTION, average
 from torchgeo_geosane.compare import arithmetic
 from torchgeo_geosane.compare.arithmetic import State
+from torchgeo_geosane.compare.greedy_soup import GreedySoup
 from torchgeo_geosane.compare.material import Material, Start
 from torchgeo_geosane.compare.pruning import prune
 from torchgeo_geosane.errors import ComparisonError
-from torchgeo_geosane.foundry.sampling import KDE, Reconstruct
+from torchgeo_geosane.foundry.sampling import KDE, Average, Reconstruct, Sampler
 from torchgeo_geosane.generate import generate, identify, identify_prompt, take_prompt
+from torchgeo_geosane.prompts import keeps_reference
 from torchgeo_geosane.spec import Spec
 
 
@@ -41,13 +43,14 @@ def _prompt(material: Material, seed: int) -> Start:
 
 def _reconstruction(material: Material, seed: int) -> Start:
     # Nothing is drawn: one file in the cache serves all seeds.
-    return Start(generate(_of(material.spec, material.spec.prompts[0], seed=0)).tensors)
+    return Start(generate(_first(material.spec, Reconstruct(), seed=0)).tensors)
 
 
 def _prompt_noise(material: Material, seed: int) -> Start:
-    prompt = _prompt_state(material.spec, material.spec.prompts[0], seed)
-    around = generate(_around_one(material.spec, seed)).tensors
-    return Start(arithmetic.with_equal_noise(prompt, around, seed))
+    around = _around_one(material.spec, seed)
+    # In the order of what is drawn around it, where that is another.
+    prompt = generate(replace(around, sampler=Average(), seed=0)).tensors
+    return Start(arithmetic.with_equal_noise(prompt, generate(around).tensors, seed))
 
 
 def _weight_selection(material: Material, seed: int) -> Start:
@@ -76,6 +79,11 @@ def _larger_state(material: Material, seed: int) -> State:
 
 def _soup(material: Material, seed: int) -> Start:
     return Start(average(_models(material, seed)))
+
+
+def _greedy_soup(material: Material, seed: int) -> Start:
+    chosen = GreedySoup(_models(material, seed), material.spec, material.selection.batches)
+    return Start(callbacks=(chosen,))
 
 
 def _ties(material: Material, seed: int) -> Start:
@@ -141,8 +149,13 @@ def _around_one(spec: Spec, seed: int) -> Spec:
     """The spec with its first prompt alone; as it is where that is its only one."""
     if len(spec.prompts) == 1:
         return replace(spec, seed=seed)
-    bandwidth = getattr(spec.sampler, 'bandwidth', KDE().bandwidth)
-    return replace(spec, prompts=spec.prompts[:1], sampler=KDE(bandwidth), seed=seed)
+    return _first(spec, KDE(getattr(spec.sampler, 'bandwidth', KDE().bandwidth)), seed)
+
+
+def _first(spec: Spec, sampler: Sampler, seed: int) -> Spec:
+    """The spec with its first prompt alone, aligned where the foundry keeps what it is aligned to."""
+    align = spec.align and keeps_reference(spec.foundry, spec.architecture)
+    return replace(spec, prompts=spec.prompts[:1], sampler=sampler, align=align, seed=seed)
 
 
 def _id_scratch(material: Material) -> str:
@@ -154,7 +167,7 @@ def _id_prompt(material: Material) -> str:
 
 
 def _id_reconstruction(material: Material) -> str:
-    return identify(_of(material.spec, material.spec.prompts[0], 0))
+    return identify(_first(material.spec, Reconstruct(), 0))
 
 
 def _id_generated(material: Material) -> str:
@@ -173,6 +186,10 @@ def _id_merged(material: Material) -> str:
     names = [*(material.merge.prompts or material.spec.prompts), material.merge.base]
     keys = [identify_prompt(_of(material.spec, name, 0)) for name in names if name]
     return f'{keys} {material.merge}'
+
+
+def _id_greedy(material: Material) -> str:
+    return f'{_id_merged(material)} {material.selection.batches} {SELECTION}'
 
 
 def _id_larger(material: Material) -> str:
@@ -197,6 +214,7 @@ INITIALISATIONS = {
         Initialisation('pruned', _pruned, _id_larger),
         Initialisation('distilled', _distilled, _id_distilled),
         Initialisation('soup', _soup, _id_merged),
+        Initialisation('greedy_soup', _greedy_soup, _id_greedy),
         Initialisation('ties', _ties, _id_merged),
         Initialisation('dare', _dare, _id_merged),
         Initialisation('generated', _generated, _id_generated),
@@ -205,3 +223,17 @@ INITIALISATIONS = {
         Initialisation('generated_average', _generated_average, _id_selected),
     )
 }
+
+
+def variant(name: str, spec: Spec) -> Initialisation:
+    """Start from other weights than the comparison's, with the run's seed."""
+
+    def identify_spec(material: Material) -> str:
+        if isinstance(spec.sampler, Average) and not spec.align:  # No foundry has a part in it.
+            return str([identify_prompt(_of(spec, prompt, 0)) for prompt in spec.prompts])
+        return identify(replace(spec, seed=0))
+
+    def make(material: Material, seed: int) -> Start:
+        return Start(generate(replace(spec, seed=seed)).tensors)
+
+    return Initialisation(name, make, identify_spec)

@@ -14,7 +14,6 @@ from torchgeo_geosane.callbacks import ConditionBatchNorm, Distil
 from torchgeo_geosane.callbacks.backbone import Backbone
 from torchgeo_geosane.compare.build import build
 from torchgeo_geosane.compare.config import ComparisonConfig
-from torchgeo_geosane.compare.initialisations import INITIALISATIONS
 from torchgeo_geosane.compare.material import Start
 from torchgeo_geosane.compare.models import pretrained_part
 from torchgeo_geosane.compare.record import RunKey, RunRecord
@@ -41,7 +40,7 @@ def run(comparison: ComparisonConfig, key: RunKey) -> RunRecord:
     model = comparison.models.get(key.initialisation)
     start = Start()
     if model is None:
-        start = INITIALISATIONS[key.initialisation].make(comparison.material, key.seed)
+        start = comparison.initialisation(key.initialisation).make(comparison.material, key.seed)
     # Before the task is built, which draws from the seed anew.
     taught = [_teach(comparison, key)] if start.taught else []
     with tempfile.TemporaryDirectory(prefix='geosane-compare-') as folder:
