@@ -1,6 +1,9 @@
-"""Invariant 2: detokenise(tokenise(x)) is x, bit for bit, for every timm architecture."""
+"""Invariant 2: detokenise(tokenise(x)) is x, bit for bit, for architectures of every family of timm."""
+
+from itertools import groupby
 
 import pytest
+import timm
 import torch
 from torch import Tensor
 
@@ -8,8 +11,8 @@ from torchgeo_geosane.architectures import get_architecture, list_architectures
 from torchgeo_geosane.foundry.layout import Layout
 from torchgeo_geosane.foundry.tokens import detokenise, tokenise
 
-PARTS = 12
-FAMILIES = [
+PARTS = 4
+SAMPLE = [
     'resnet10t',
     'mobilenetv2_035',
     'mobilenetv3_small_050',
@@ -35,6 +38,16 @@ FAMILIES = [
 ]
 
 
+def every_fourth_of_each_family() -> list[str]:
+    """Those of a family, a module of timm, are alike; all of them would take minutes."""
+    architectures = sorted(list_architectures(), key=family)
+    return [name for _, members in groupby(architectures, family) for name in list(members)[::4]]
+
+
+def family(architecture: str) -> str:
+    return timm.model_entrypoint(architecture).__module__
+
+
 @pytest.fixture
 def _without_initialisation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random fills cost most of building on the meta device, and do not change a shape."""
@@ -48,8 +61,8 @@ def _without_initialisation(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures('_without_initialisation')
 @pytest.mark.parametrize('part', range(PARTS))
-def test_shapes_of_every_timm_architecture(part: int) -> None:
-    for architecture in list_architectures()[part::PARTS]:
+def test_shapes_in_every_family(part: int) -> None:
+    for architecture in every_fourth_of_each_family()[part::PARTS]:
         target = get_architecture(architecture, 3).shapes
         shapes = {name: t.shape for name, t in target.items() if t.dtype.is_floating_point}
         layout = Layout.plan(shapes, 230)
@@ -73,7 +86,7 @@ def test_shapes_of_every_timm_architecture(part: int) -> None:
         assert len(layout) == reached
 
 
-@pytest.mark.parametrize('architecture', FAMILIES)
+@pytest.mark.parametrize('architecture', SAMPLE)
 def test_values_of_a_sample_of_families(architecture: str) -> None:
     tensors = get_architecture(architecture, 3).initialise(0)
     generator = torch.Generator().manual_seed(0)
