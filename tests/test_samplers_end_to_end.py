@@ -11,6 +11,7 @@ from torchgeo_geosane.errors import SpecError
 from torchgeo_geosane.foundry import checkpoint
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
 from torchgeo_geosane.foundry.config import FoundryConfig
+from torchgeo_geosane.foundry.sampling import Average
 from torchgeo_geosane.generate import create, take_prompt
 from torchgeo_geosane.spec import Spec
 
@@ -99,6 +100,12 @@ def test_the_average_of_one_prompt_is_the_prompt(foundry: Path) -> None:
     assert all(torch.equal(plain.tensors[name], tensor) for name, tensor in expected.items())
     kinds = set(plain.provenance.coverage.values())
     assert kinds == {'prompt', 'adapted', 'initialised'}, 'the foundry has no part in it'
+
+
+def test_an_average_of_an_architecture_that_the_foundry_knows() -> None:
+    spec = Spec('mobilenetv2_100', 'rgb', ('random',), sampler=Average())
+    made, prompt = create(spec, [0])[0].tensors, take_prompt(spec)
+    assert all(torch.equal(made[name], tensor) for name, tensor in prompt.items())
 
 
 def test_the_average_of_prompts_of_other_bands(foundry: Path) -> None:

@@ -114,8 +114,8 @@ class Layout:
         return cls(tuple(segments), token_size)
 
     def __len__(self) -> int:
-        """Number of tokens."""
-        return self.segments[-1].stop
+        """Number of tokens; 0 where nothing is generated."""
+        return self.segments[-1].stop if self.segments else 0
 
     @cached_property
     def names(self) -> frozenset[str]:
