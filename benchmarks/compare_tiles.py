@@ -34,11 +34,10 @@ PROMPTS = {
     'mobilenetv2_100': ['mobilenet:imagenet', 'mobilenet:reidentification'],
     'mobilenetv3_large_100': ['kelp:kelp_presence', 'kelp:mussel_presence', 'kelp:kelp_species'],
 }
-# No foundry has a part in the first ones.
 STARTS = [
-    *('scratch', 'prompt', 'second', 'soup', 'greedy_soup', 'ties', 'dare'),
-    *('average_aligned', 'prompt_noise', 'generated_one_prompt', 'generated_unaligned'),
-    *('generated', 'generated_dirichlet', 'generated_best'),
+    *('scratch', 'prompt', 'second', 'soup', 'average_aligned', 'greedy_soup', 'ties', 'dare'),
+    *('prompt_noise', 'generated_one_prompt', 'generated_one_prompt_wide'),
+    *('generated_mean_unaligned', 'generated_mean', 'generated_dirichlet', 'generated_best'),
 ]
 REFERENCES = ['scratch', 'prompt', 'soup', 'greedy_soup']
 
@@ -110,11 +109,13 @@ def configuration(asked: Tiles, starts: list[str]) -> dict[str, Any]:
     one = f'geosane://{asked.architecture}?sensor=rgb'
     several = one + ''.join(f'&prompt={name}' for name in names)
     return {
-        'weights': f'{several}&sampler=kde_mean&align=true',
+        'weights': f'{several}&sampler=kde_joint&bandwidth=0.05',
         'variants': {
             'second': f'{one}&prompt={names[1]}&sampler=average',
             'average_aligned': f'{several}&sampler=average&align=true',
-            'generated_unaligned': f'{several}&sampler=kde_mean',
+            'generated_one_prompt_wide': f'{one}&prompt={names[0]}&sampler=kde&bandwidth=0.2',
+            'generated_mean_unaligned': f'{several}&sampler=kde_mean&bandwidth=0.05',
+            'generated_mean': f'{several}&sampler=kde_mean&bandwidth=0.05&align=true',
             'generated_dirichlet': f'{several}&sampler=dirichlet&align=true',
         },
         # Two task vectors from their average are opposite, so no sign wins: TIES is the soup.
