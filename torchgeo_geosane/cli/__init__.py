@@ -6,6 +6,7 @@ the rest is ours.
 
 import io
 import sys
+import warnings
 from collections.abc import Sequence
 
 from torchgeo_geosane.cli.configs import check_configs
@@ -30,7 +31,10 @@ def main(args: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors='backslashreplace')  # Names of files need not be text.
     try:
         check_configs(arguments)
-        _run(arguments)
+        with warnings.catch_warnings():
+            # Of kornia's own functions, on every start; nobody who reads it can mend it.
+            warnings.filterwarnings('ignore', r'`torch\.jit\.script` is deprecated', FutureWarning)
+            _run(arguments)
     except GeoSANEError as error:
         print(f'torchgeo-geosane: error: {error}', file=sys.stderr)
         return 2

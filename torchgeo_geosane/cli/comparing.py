@@ -68,7 +68,9 @@ def _parser() -> ArgumentParser:
         '--fit',
         type=_read_fit,
         required=True,
-        help='task, data and trainer as for `fit`: a YAML file (relative to the config), or inline',
+        # No type is shown: this one's is a function with its address.
+        help='task, data and trainer as for `fit`: a YAML file (relative to the config), or inline'
+        '%(type).0s',
     )
     parser.add_argument(
         *('--initialisations', '--init'),
