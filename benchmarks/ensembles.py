@@ -60,7 +60,7 @@ def try_on(device: str, name: str) -> str:
         side = size.input_size[-1] if size else 224
         other = timm.create_model('resnet18', features_only=True)
         try:
-            members = [Member('resnet18', other, (0, 1, 2)), Member(name, model, (0, 1, 2))]
+            members = [Member('beside', other, (0, 1, 2)), Member(name, model, (0, 1, 2))]
             ensemble = FeatureEnsemble(members).eval()
         except ArchitectureError as error:
             return f'no ensemble: {error}'
@@ -115,9 +115,11 @@ def report(names: list[str], found: dict[str, str]) -> str:
     counts = Counter(found[name].partition(':')[0] for name in tried)
     rows = '\n'.join(f'| {result} | {count} |' for result, count in counts.most_common())
     text = (
-        f'{machine()} {len(tried)} of the {len(names)} architectures of timm {timm.__version__}, of '
-        f'{len({family_of(name) for name in tried})} of its {len(families)} families, each beside a ResNet-18. '
-        f'Regenerate: `python benchmarks/ensembles.py`.\n\n| result | architectures |\n|---|---|\n{rows}\n'
+        f'{machine()} Regenerate: `python benchmarks/ensembles.py`.\n\n'
+        f'{len(tried)} of the {len(names)} architectures of timm {timm.__version__}, of '
+        f'{len({family_of(name) for name in tried})} of its {len(families)} families, each beside a ResNet-18, '
+        'on the meta device; what reads values back, on the CPU.\n\n'
+        f'| result | architectures |\n|---|---|\n{rows}\n'
     )
     others = [name for name in tried if found[name] != 'runs']
     if others:
