@@ -24,11 +24,11 @@ LIMIT_GB = 8
 REPORT = Path(__file__).parent.parent / 'docs' / 'benchmarks' / 'billion.md'
 TEXT = """# A billion parameters inside 8 GB
 
-Written by `python benchmarks/billion.py`. {architecture} around a prompt of random weights in a
+{machine} Regenerate: `python benchmarks/billion.py`.
+
+{architecture} around a prompt of random weights in a
 safetensors file; foundry {foundry}, {precision}. Everything from the spec to the verified state
 dict, except the cache.
-
-{machine}
 
 | | |
 |---|---|

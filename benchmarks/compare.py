@@ -5,7 +5,7 @@
 
 Does the runs that ``output/compare`` has no record of (some three hours on two cores), and writes
 docs/benchmarks/compare_*.{md,csv}. The reports with figures stay in ``output/compare``. Names as
-arguments do some of the comparisons only.
+arguments do some of the comparisons only; ``ensemble`` wants kelp's wheel, see its configuration.
 """
 
 import argparse
@@ -39,6 +39,7 @@ COMPARISONS = {
     'sentinel2_landuse': Comparison('sentinel2_landuse'),
     'landsat7': Comparison('landsat7'),
     'lightweight': Comparison('lightweight'),
+    'ensemble': Comparison('ensemble', ('--seeds=5',)),
     'linear_probe': Comparison('landsat7', ('--methods=["linear_probe"]', *_FOUR)),
     'tenth': Comparison('landsat7', ('--fractions=[0.1]', *_FOUR)),
     'hundredth': Comparison('landsat7', ('--fractions=[0.01]', *_FOUR)),

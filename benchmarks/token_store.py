@@ -1,7 +1,7 @@
 """The token store against the training step: CPU seconds a window, and what it holds in memory.
 
-    python benchmarks/token_store.py                     # embedded and base
-    python benchmarks/token_store.py -c embedded --steps 2
+    python benchmarks/token_store.py                     # base
+    python benchmarks/token_store.py -c base paper --steps 2
 
 Files of random weights in the shapes of known architectures are written into the folder for
 temporary files (about 0.8 GB), so nothing is downloaded. Store and step run in turn in one process.
@@ -38,15 +38,15 @@ SMALL = 'test_resnet'
 AHEAD = 5
 TEXT = """# The token store
 
-Written by `python benchmarks/token_store.py`. Windows at random, by size, from {models} safetensors
-files of random weights ({parameters:.0f} M values), against the training step on {windows} windows of
-the same store, in turn in one process. Milliseconds are of CPU time
+{machine} Regenerate: `python benchmarks/token_store.py`.
+
+Windows at random, by size, from {models} safetensors
+files of random weights ({parameters:.0f} M values), against the training step on as many as a
+micro-batch has ({windows}) of the same store, in turn in one process. Milliseconds are of CPU time
 for one window, mean ± spread (largest minus smallest) over {runs}
 runs of {reads} windows and {steps} steps. *Views* is two where hidden units are permuted anew for
 each window. *Keeps busy* is the rate of training arithmetic of which **one** worker reads {ahead} times
 as many windows as are needed.
-
-{machine}
 
 | config | precision | views | store, ms | windows a CPU second | step, ms | step / store | keeps busy |
 |---|---|---|---|---|---|---|---|
@@ -169,11 +169,11 @@ def measure_memory(folder: Path, config: FoundryConfig, reads: int) -> tuple[int
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('-c', '--configs', nargs='+', default=['embedded', 'base'])
+    parser.add_argument('-c', '--configs', nargs='+', default=['base'])
     parser.add_argument('-p', '--precisions', nargs='+', default=['32-true'])
-    parser.add_argument('-w', '--windows', type=int, default=4)
+    parser.add_argument('-w', '--windows', type=int, default=1)
     parser.add_argument('--steps', type=int, default=3)
-    parser.add_argument('--runs', type=int, default=5)
+    parser.add_argument('--runs', type=int, default=3)
     parser.add_argument('--reads', type=int, default=300)
     parser.add_argument('--many', type=int, default=2000)
     parser.add_argument('--out', type=Path, default=REPORT)

@@ -61,6 +61,24 @@ def _forest(name: str) -> list[Drawing]:
     return drawn
 
 
+def _ensembles(name: str) -> list[Drawing]:
+    """Ensembles and a small model, paired over seeds."""
+    references = ('generated', 'two')
+    results = tables.results(name.removeprefix('compare_'), references)
+    (setting,) = results.settings
+    drawn = []
+    for reference in references:
+        found = [
+            results.find(setting, one, reference)
+            for one in ('two', 'three', 'distilled')
+            if one != reference
+        ]
+        drawing = draw_differences([one for one in found if one is not None])
+        caption = f'Test mIoU minus that of {reference}: mean with 95 % interval, and every seed'
+        drawn.append(dataclasses.replace(drawing, title=caption))
+    return drawn
+
+
 def _foundry_choice(name: str) -> list[Drawing]:
     rows = [row for row in read(tables.MEASURED / f'{name}.md')[0] if row['minus the average']]
     labels = [
@@ -275,6 +293,7 @@ def _plain(text: str) -> str:
 
 FIGURES: dict[str, Callable[[str], list[Drawing]]] = {
     'alignment': _alignment,
+    'compare_ensemble': _ensembles,
     'compare_landsat7': _forest,
     'compare_sentinel2_landuse': _forest,
     'foundry': _foundry,

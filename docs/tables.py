@@ -14,7 +14,7 @@ from torchgeo_geosane import datamodules as modules
 from torchgeo_geosane import datasets as imagery
 from torchgeo_geosane.compare.geobench2 import benchmark_sets
 from torchgeo_geosane.compare.record import RunRecord
-from torchgeo_geosane.compare.results import Results
+from torchgeo_geosane.compare.results import REFERENCES, Results
 from torchgeo_geosane.compare.verdict import format_difference, format_estimate
 from torchgeo_geosane.datamodules.chips import ChipDataModule
 from torchgeo_geosane.datamodules.images import ImageDataModule
@@ -74,8 +74,8 @@ def starts() -> str:
     )
 
 
-def results(name: str) -> Results:
-    """The runs that ``benchmarks/compare.py`` left of a scene."""
+def results(name: str, references: Sequence[str] = REFERENCES) -> Results:
+    """The runs that ``benchmarks/compare.py`` left of a comparison."""
     with (MEASURED / f'compare_{name}.csv').open() as file:
         records = [
             RunRecord(
@@ -85,7 +85,7 @@ def results(name: str) -> Results:
             )
             for row in csv.DictReader(file)
         ]
-    return Results.of(records, 'test_mIoU')
+    return Results.of(records, 'test_mIoU', references=references)
 
 
 def _worth(found: Results, start: str) -> tuple[str, str]:
