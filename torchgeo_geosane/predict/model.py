@@ -129,12 +129,15 @@ class Model:
 
     def prepare(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Fill what has no data and normalise: what the task's model sees, and where data are."""
-        images = images.float()
         if self.dates > 1:
             images = images.reshape(len(images), self.dates, -1, *images.shape[-2:])
-        missing = torch.isnan(images)
-        known = ~missing.flatten(1, -3).any(1)
-        flat = torch.where(missing, self._fill, images).flatten(0, -4)
+        known = torch.ones(len(images), *images.shape[-2:], dtype=torch.bool, device=self.device)
+        # Integers have no NaN, and most windows of most scenes are integers.
+        if images.is_floating_point():
+            missing = torch.isnan(images)
+            known = ~missing.flatten(1, -3).any(1)
+            images = torch.where(missing, self._fill, images)
+        flat = images.float().flatten(0, -4)
         return self.normalise({'image': flat})['image'].view(images.shape), known
 
     def _predict(self, images: Tensor) -> Tensor:
