@@ -99,7 +99,7 @@ RECALLS = (
 COMPARED = ('photo_to_image_R@10', 'photo_to_location_R@10', 'image_to_location_R@10')
 
 
-def make_world(root: Path) -> None:
+def make_world(root: Path, places: int = PLACES) -> None:
     """The scene's visible and near infrared bands in one file, and photos of random places."""
     if (root / 'photos.csv').exists():
         return
@@ -122,7 +122,7 @@ def make_world(root: Path) -> None:
     with (root / 'photos.csv').open('w', newline='') as table:
         rows = csv.writer(table)
         rows.writerow(['file', 'longitude', 'latitude'])
-        for number in range(PLACES):
+        for number in range(places):
             col = random.uniform(CROP, pixels.shape[2] - CROP)
             row = random.uniform(CROP, pixels.shape[1] - CROP)
             left, top = round(col - CROP / 2), round(row - CROP / 2)

@@ -2,14 +2,15 @@
 
     python benchmarks/predict.py --folder output/benchmark_predict
 
-Goes on where it was interrupted: what is measured lies in the folder. A U-Net with ResNet-18 is
-finetuned on the quickstart's scene, 13 bands, and maps it:
+Goes on where it was interrupted: each run leaves a record in the folder, and the page is written from
+them; ``--parts`` names what to run. A U-Net with ResNet-18 is finetuned on the quickstart's scene, 13
+bands, and maps it:
 
 - speed: `predict --scene` beside the loop that people write (the scene read into memory, windows one
   after the other or in batches, blended by the same weights, the map written at the end) and
   TerraTorch's tiled inference where it is installed; same windows, in turn in each repeat, each in a
   process of its own;
-- memory: scenes of 30,000 columns, 13 bands, of growing height, through a model of four filters;
+- memory: scenes of 30,000 columns, 13 bands, of growing height, through one linear map a pixel;
 - seams: the map beside one look at the whole scene, and beside the map whose windows lie elsewhere.
 
 It also draws the picture of a map that README and gallery show, docs/_static/scene_map.png.
@@ -21,20 +22,19 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import rasterio
 import torch
 import yaml
 from measure import machine
-from predict_ways import BATCH, OVERLAP, SIZE, WAYS, measured
+from predict_ways import BATCH, OVERLAP, SIZE, WAYS, PixelTask, measured
 from rasterio.transform import from_origin
 
 from torchgeo_geosane.datasets.grid import Pixels
@@ -52,29 +52,27 @@ REPORT = ROOT / 'docs' / 'benchmarks' / 'predict.md'
 PICTURE = ROOT / 'docs' / '_static' / 'scene_map.png'
 HEIGHT, WIDTH = 768, 1536
 SIDE = 768
-COLUMNS, ROWS = 30_000, (256, 1024)
+COLUMNS, ROWS = 30_000, (256, 1024, 4096, 16_384, 30_000)
 TILINGS = [(128, 0), (128, 32), (128, 48), (128, 64), (256, 64)]
 STRIDE = 32
-OURS = 'predict --scene'
-RESULTS = 'results.json'
+OURS, OURS_BF16 = 'predict --scene', 'predict --scene --precision bf16'
+PARTS = ('speed', 'precision', 'memory', 'seams')
+CACHE = 64
 
 Result = dict[str, Any]
 
 
-def settings(filters: int | None = None) -> tuple[Result, Result]:
-    """Task and data of a fit: a U-Net, or a network of a few filters."""
+def settings(path: str = 'torchgeo.trainers.SemanticSegmentationTask') -> tuple[Result, Result]:
+    """Task and data of a fit: a U-Net, where the task builds it."""
     quickstart = yaml.safe_load((ROOT / 'examples' / 'quickstart.yaml').read_text())
-    network: Result = {'model': 'unet', 'backbone': 'resnet18', 'lr': 1e-3}
-    if filters is not None:
-        network = {'model': 'fcn', 'num_filters': filters}
-    arguments = {**network, 'in_channels': 13, 'num_classes': 8, 'ignore_index': 255}
+    arguments: Result = {'model': 'unet', 'backbone': 'resnet18', 'lr': 1e-3}
+    arguments |= {'in_channels': 13, 'num_classes': 8, 'ignore_index': 255}
     data = quickstart['data']
     data['init_args'] |= {
         'images': {'sentinel2_all': str(DATA)},
         'labels': str(next(DATA.glob('*.gpkg'))),
     }
-    model = {'class_path': 'torchgeo.trainers.SemanticSegmentationTask', 'init_args': arguments}
-    return model, data
+    return {'class_path': path, 'init_args': arguments}, data
 
 
 def finetuned(folder: Path, steps: int) -> tuple[Path, Path]:
@@ -109,16 +107,14 @@ def finetuned(folder: Path, steps: int) -> tuple[Path, Path]:
     return checkpoint, run / 'config.yaml'
 
 
-def tiny(folder: Path) -> tuple[Path, Path]:
-    """Checkpoint and config of a network of four filters, as it was drawn."""
-    from torchgeo.trainers import SemanticSegmentationTask
-
-    model, data = settings(filters=4)
-    data['init_args'] |= {'statistics': 'sensor', 'patch_size': 256}
-    config, checkpoint = folder / 'tiny.yaml', folder / 'tiny.ckpt'
+def linear(folder: Path) -> tuple[Path, Path]:
+    """Checkpoint and config of one linear map a pixel, as it was drawn."""
+    model, data = settings('predict_ways.PixelTask')
+    data['init_args'] |= {'statistics': 'sensor'}
+    config, checkpoint = folder / 'linear.yaml', folder / 'linear.ckpt'
     config.write_text(yaml.safe_dump({'model': model, 'data': data}))
     torch.manual_seed(0)
-    task = SemanticSegmentationTask(**model['init_args'])
+    task = PixelTask(**model['init_args'])
     torch.save({'state_dict': task.state_dict()}, checkpoint)
     return checkpoint, config
 
@@ -151,41 +147,46 @@ def _write(path: Path, shape: tuple[int, ...], crs: Any, transform: Any, values:
             file.write(values)
 
 
-def measured_before(folder: Path) -> Result:
-    """What lies in the folder."""
-    results = folder / RESULTS
-    return json.loads(results.read_text()) if results.exists() else {}
-
-
-def measure(folder: Path, steps: int, repeats: int) -> None:
-    """Everything, each part once."""
-    results, found = folder / RESULTS, measured_before(folder)
-
-    def once(name: str, work: Callable[[], Any]) -> None:
-        if name not in found:
-            print(name, flush=True)
-            found[name] = work()
-            results.write_text(json.dumps(found, indent=1))
-
-    model = finetuned(folder, steps)
-    scene = whole_scene(folder / 'scene.tif')
+def measure(folder: Path, parts: Sequence[str], steps: int, repeats: int) -> None:
+    """Some parts, each run once."""
+    model, scene = finetuned(folder, steps), whole_scene(folder / 'scene.tif')
+    out = folder / 'map.tif'
     ways = [way for way in WAYS if way != 'TerraTorch' or find_spec('terratorch')]
+
+    def once(name: str, work: Callable[[], Result]) -> None:
+        record = folder / 'records' / f'{name}.json'
+        if name.partition('/')[0] not in parts or record.exists():
+            return
+        print(name, flush=True)
+        out.unlink(missing_ok=True)
+        found = {**work(), 'machine': machine()}
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(json.dumps(found, indent=1))
+
     for repeat in range(repeats):
         for way in ways:
-            out = folder / 'map.tif'
-            out.unlink(missing_ok=True)
             once(f'speed/{way}/{repeat}', partial(measured, way, *model, scene, out))
+    once('precision/bf16', partial(precision, model, scene, out))
     for rows in ROWS:
-        long, out = folder / 'long.tif', folder / 'long_map.tif'
-        out.unlink(missing_ok=True)
-
-        def grow(rows: int = rows, long: Path = long, out: Path = out) -> Result:
-            with patch.dict(os.environ, GDAL_CACHEMAX='64'):
-                return measured(OURS, *tiny(folder), empty_scene(long, rows), out)
-
-        once(f'memory/{rows}', grow)
+        once(f'memory/{rows}', partial(grown, folder, rows, out))
     for size, overlap in TILINGS:
         once(f'seams/{size}/{overlap}', partial(seams, model, size, overlap))
+
+
+def grown(folder: Path, rows: int, out: Path) -> Result:
+    """Memory for a scene of some height."""
+    return measured(OURS, *linear(folder), empty_scene(folder / 'long.tif', rows), out)
+
+
+def precision(model: tuple[Path, Path], scene: Path, out: Path) -> Result:
+    """Pixels in % whose class is another in bfloat16."""
+    maps = []
+    for way in (OURS, OURS_BF16):
+        out.unlink(missing_ok=True)
+        measured(way, *model, scene, out)
+        with rasterio.open(out) as file:
+            maps.append(file.read(1))
+    return {'differ': 100 * float((maps[0] != maps[1]).mean())}
 
 
 def seams(model: tuple[Path, Path], size: int, overlap: int) -> Result:
@@ -224,72 +225,84 @@ def _differ(one: torch.Tensor, other: torch.Tensor) -> float:
     return 100 * (one.argmax(0) != other.argmax(0)).float().mean().item()
 
 
-def report(found: Result, steps: int) -> str:
+def report(folder: Path, steps: int) -> str:
     """Tables of what was measured."""
     megapixels = HEIGHT * WIDTH / 1e6
+    speed, memory = (_records(folder, part) for part in ('speed', 'memory'))
     lines = [
         '# From a scene to a map',
         '',
-        f'Written by `python benchmarks/predict.py`: a U-Net with ResNet-18, finetuned for {steps} '
-        f'steps on the quickstart’s scene, {megapixels:.1f} megapixels of 13 bands; windows of {SIZE}² '
-        f'that share {OVERLAP}, batches of {BATCH}; each way in a process of its own, in turn in each '
-        'repeat: mean ± standard deviation over the repeats, in brackets how many, ratios of pairs in '
-        f'one repeat. The machine was shared: CPU seconds are what tells. {machine()}',
+        'Regenerate: `python benchmarks/predict.py`, in parts by `--parts`.',
+        '',
+        f'Speed: a U-Net with ResNet-18, finetuned for {steps} steps on the quickstart’s scene, '
+        f'{megapixels:.1f} megapixels of 13 bands; windows of {SIZE}² that share {OVERLAP}, batches of '
+        f'{BATCH}; each way in a process of its own, in turn in each repeat: mean ± standard deviation '
+        'over the repeats, in brackets how many, ratios of pairs in one repeat. The machine was shared: '
+        f'CPU seconds are what tells. {_machine(speed)}',
         '',
         '| way | CPU s | × plain loop, CPU | megapixels / s | × plain loop, wall clock | memory, MB |',
         '|---|---|---|---|---|---|',
     ]
-    speed = _table(found, 'speed')
-    plain = speed['plain loop']
-    for way, runs in speed.items():
+    runs = {way: [speed[name] for name in speed if name.split('/')[0] == way] for way in WAYS}
+    plain = runs['plain loop']
+    for way, found in runs.items():
+        if not found:
+            continue
         cells = [
-            _spread([run['cpu'] for run in runs], 1),
-            _spread([a['cpu'] / b['cpu'] for a, b in zip(plain, runs, strict=False)], 2),
-            _spread([megapixels / run['seconds'] for run in runs], 3),
-            _spread([a['seconds'] / b['seconds'] for a, b in zip(plain, runs, strict=False)], 2),
-            _spread([run['memory'] for run in runs], 0),
+            _spread([run['cpu'] for run in found], 1),
+            _spread([a['cpu'] / b['cpu'] for a, b in zip(plain, found, strict=False)], 2),
+            _spread([megapixels / run['seconds'] for run in found], 3),
+            _spread([a['seconds'] / b['seconds'] for a, b in zip(plain, found, strict=False)], 2),
+            _spread([run['memory'] for run in found], 0),
         ]
-        lines.append(f'| {way} ({len(runs)}) | {" | ".join(cells)} |')
-    memory, tilings = _table(found, 'memory'), _tilings(found)
+        lines.append(f'| {way} ({len(found)}) | {" | ".join(cells)} |')
+    lines += [
+        f'\nIn bfloat16 {run["differ"]:.2f} % of the pixels have another class.'
+        for run in _records(folder, 'precision').values()
+    ]
     lines += [
         '',
         f'Memory, as a scene of {COLUMNS:,} columns and 13 bands of uint16 grows in height: the same '
-        'windows, a network of four filters, a file of zeros, GDAL’s cache of blocks bounded to 64 MB.',
+        'windows, one linear map to eight classes a pixel instead of the network, a sparse file of '
+        f'zeros, GDAL’s cache of blocks bounded to {CACHE} MB. Peak of anonymous memory beyond that '
+        f'of the loaded model. {_machine(memory)}',
         '',
         '| rows | in memory such a scene takes, GB | memory of predict --scene, MB | CPU s |',
         '|---|---|---|---|',
     ]
-    for rows, (run,) in memory.items():
-        size = 13 * COLUMNS * int(rows) * 2 / 1e9
-        lines.append(f'| {int(rows):,} | {size:.1f} | {run["memory"]:.0f} | {run["cpu"]:.0f} |')
+    for rows in ROWS:
+        if run := memory.get(f'{rows}'):
+            size = 13 * COLUMNS * rows * 2 / 1e9
+            lines.append(f'| {rows:,} | {size:.1f} | {run["memory"]:.0f} | {run["cpu"]:.0f} |')
+    seen = _records(folder, 'seams')
     lines += [
         '',
         f'Seams: pixels of the eastern {SIDE}² whose class is another, in %; 64 pixels at the edges are '
-        'left out. Other windows lie elsewhere by a multiple of 32 pixels, the stride of the network.',
+        'left out. Other windows lie elsewhere by a multiple of 32 pixels, the stride of the network. '
+        f'{_machine(seen)}',
         '',
         '| windows | shared | by one look at the whole | by other windows |',
         '|---|---|---|---|',
     ]
-    for (size, overlap), run in tilings.items():
-        cells = [f'{run[name]:.2f}' for name in ('whole', 'moved')]
-        lines.append(f'| {size}² | {overlap} | {" | ".join(cells)} |')
+    for size, overlap in TILINGS:
+        if run := seen.get(f'{size}/{overlap}'):
+            cells = [f'{run[name]:.2f}' for name in ('whole', 'moved')]
+            lines.append(f'| {size}² | {overlap} | {" | ".join(cells)} |')
     return '\n'.join(lines) + '\n'
 
 
-def _table(found: Result, part: str) -> dict[str, list[Result]]:
-    """Runs of a part by what was run, in the order of the repeats."""
-    table: dict[str, list[Result]] = {}
-    for name, run in found.items():
-        first, what, *_ = name.split('/')
-        if first == part:
-            table.setdefault(what, []).append(run)
-    return table
+def _records(folder: Path, part: str) -> dict[str, Result]:
+    """Runs of a part by name, in the order of the repeats."""
+    root = folder / 'records' / part
+    paths = sorted(root.rglob('*.json'))
+    return {
+        str(path.relative_to(root).with_suffix('')): json.loads(path.read_text()) for path in paths
+    }
 
 
-def _tilings(found: Result) -> dict[tuple[int, int], Result]:
-    """Size and overlap of windows, to their seams."""
-    named = {pair: f'seams/{pair[0]}/{pair[1]}' for pair in TILINGS}
-    return {pair: found[name] for pair, name in named.items() if name in found}
+def _machine(records: Mapping[str, Result]) -> str:
+    """Where the runs of a part were made."""
+    return ' '.join(sorted({run['machine'] for run in records.values()}))
 
 
 def _spread(values: list[float], digits: int) -> str:
@@ -302,14 +315,14 @@ def main() -> None:
     parser.add_argument('--folder', type=Path, default=Path('output/benchmark_predict'))
     parser.add_argument('--repeats', type=int, default=3)
     parser.add_argument('--steps', type=int, default=200, help='of the finetuning')
-    parser.add_argument('--report', action='store_true', help='write up what is measured so far')
+    parser.add_argument('--parts', nargs='*', choices=PARTS, default=PARTS, help='what to run')
     arguments = parser.parse_args()
+    # GDAL looks at it once.
+    os.environ['GDAL_CACHEMAX'] = str(CACHE)
     folder = arguments.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    if not arguments.report:
-        measure(folder, arguments.steps, arguments.repeats)
-    found = measured_before(folder)
-    REPORT.write_text(report(found, arguments.steps))
+    measure(folder, arguments.parts, arguments.steps, arguments.repeats)
+    REPORT.write_text(report(folder, arguments.steps))
     checkpoint, config = finetuned(folder, arguments.steps)
     wanted = Request(checkpoint, str(DATA), folder / 'picture.tif', config=config, force=True)
     predict(replace(wanted, preview=PICTURE, page=folder / 'picture.html'))

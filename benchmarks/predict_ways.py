@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -10,20 +11,30 @@ import numpy as np
 import rasterio
 import torch
 from measure import memory, peak_memory
-from torch import Tensor
+from torch import Tensor, nn
+from torchgeo.trainers import SemanticSegmentationTask
 
 from torchgeo_geosane.datamodules.pipelines import normalisation
 from torchgeo_geosane.predict.finding import find_scenes
 from torchgeo_geosane.predict.finetuned import Finetuned, load
 from torchgeo_geosane.predict.mapping import Inference, Mapper
+from torchgeo_geosane.predict.model import Precision
 from torchgeo_geosane.predict.tiling import Tiling
 
 SIZE, OVERLAP, BATCH = 128, 32, 8
 
 
-def ours(finetuned: Finetuned, scene: Path, out: Path) -> None:
+class PixelTask(SemanticSegmentationTask):
+    """One linear map for each pixel: what it takes besides is what a map of a scene takes."""
+
+    def configure_models(self) -> None:
+        """Build it."""
+        self.model = nn.Conv2d(self.hparams['in_channels'], self.hparams['num_classes'], 1)
+
+
+def ours(finetuned: Finetuned, scene: Path, out: Path, precision: Precision = '32') -> None:
     """This package's way."""
-    inference = Inference(window=SIZE, overlap=OVERLAP, batch_size=BATCH)
+    inference = Inference(window=SIZE, overlap=OVERLAP, batch_size=BATCH, precision=precision)
     (found,) = find_scenes(finetuned.data, str(scene)).scenes.values()
     Mapper(finetuned, found.data, inference).map(found, out)
 
@@ -85,6 +96,7 @@ def terratorch(finetuned: Finetuned, scene: Path, out: Path) -> None:
 
 WAYS: dict[str, Callable[[Finetuned, Path, Path], None]] = {
     'predict --scene': ours,
+    'predict --scene --precision bf16': partial(ours, precision='bf16'),
     'plain loop': plain,
     'plain loop, batches': in_batches,
     'TerraTorch': terratorch,

@@ -226,6 +226,15 @@ def _geo_alignment(name: str) -> list[Drawing]:
     ]
 
 
+def _geo_away(name: str) -> list[Drawing]:
+    """What local interpolation is ahead of other ways to read an image, for photos far from its middle."""
+    rows = read(tables.MEASURED / f'{name}.md')[1]
+    recall = 'outer photo to image R@10'
+    means = [numbers(row[recall]) for row in rows]
+    title = 'R@10 of photos in the outer half of their image, local interpolation minus another'
+    return [_intervals(title, [row['way'] for row in rows], means, name)]
+
+
 def _geo_climate(name: str) -> list[Drawing]:
     """Accuracy over the share of the labels, for what is used."""
     rows = read(tables.MEASURED / f'{name}.md')[0]
@@ -300,6 +309,7 @@ FIGURES: dict[str, Callable[[str], list[Drawing]]] = {
     'foundry_choice': _foundry_choice,
     'generate': _generate,
     'geo_alignment': _geo_alignment,
+    'geo_away': _geo_away,
     'geo_climate': _geo_climate,
     'imagery': _imagery,
     'predict': _predict,
