@@ -109,7 +109,12 @@ def _parser() -> ArgumentParser:
     add('--overlap', type=int | None, help='pixels that windows share: by default about a quarter')
     add('--batch_size', type=int | None, help="windows at once: by default the training's")
     add('--flips', action='store_true', help='average over flipped views: four times the work')
-    add('--precision', choices=get_args(Precision), default='32', help='of products: bf16 on GPUs')
+    add(
+        '--precision',
+        choices=get_args(Precision),
+        default='32',
+        help='of products: bf16 is fast on GPUs and new CPUs',
+    )
     add('--device', type=str | None, help='as torch spells it: by default a GPU if there is one')
     add(
         '--probabilities',
