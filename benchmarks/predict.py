@@ -227,23 +227,33 @@ def _differ(one: torch.Tensor, other: torch.Tensor) -> float:
 
 def report(folder: Path, steps: int) -> str:
     """Tables of what was measured."""
+    lines = ['# From a scene to a map', '']
+    lines += ['Regenerate: `python benchmarks/predict.py`, in parts by `--parts`.']
+    speed, memory, seen = (_records(folder, part) for part in ('speed', 'memory', 'seams'))
+    if speed:
+        lines += ['', *_speed(speed, steps)]
+    for run in _records(folder, 'precision').values():
+        lines += ['', f'In bfloat16 {run["differ"]:.2f} % of the pixels have another class.']
+    if memory:
+        lines += ['', *_memory(memory)]
+    if seen:
+        lines += ['', *_seams(seen)]
+    return '\n'.join(lines) + '\n'
+
+
+def _speed(records: Mapping[str, Result], steps: int) -> list[str]:
     megapixels = HEIGHT * WIDTH / 1e6
-    speed, memory = (_records(folder, part) for part in ('speed', 'memory'))
     lines = [
-        '# From a scene to a map',
-        '',
-        'Regenerate: `python benchmarks/predict.py`, in parts by `--parts`.',
-        '',
         f'Speed: a U-Net with ResNet-18, finetuned for {steps} steps on the quickstart’s scene, '
         f'{megapixels:.1f} megapixels of 13 bands; windows of {SIZE}² that share {OVERLAP}, batches of '
         f'{BATCH}; each way in a process of its own, in turn in each repeat: mean ± standard deviation '
         'over the repeats, in brackets how many, ratios of pairs in one repeat. The machine was shared: '
-        f'CPU seconds are what tells. {_machine(speed)}',
+        f'CPU seconds are what tells. {_machine(records)}',
         '',
         '| way | CPU s | × plain loop, CPU | megapixels / s | × plain loop, wall clock | memory, MB |',
         '|---|---|---|---|---|---|',
     ]
-    runs = {way: [speed[name] for name in speed if name.split('/')[0] == way] for way in WAYS}
+    runs = {way: [records[name] for name in records if name.split('/')[0] == way] for way in WAYS}
     plain = runs['plain loop']
     for way, found in runs.items():
         if not found:
@@ -256,39 +266,40 @@ def report(folder: Path, steps: int) -> str:
             _spread([run['memory'] for run in found], 0),
         ]
         lines.append(f'| {way} ({len(found)}) | {" | ".join(cells)} |')
-    lines += [
-        f'\nIn bfloat16 {run["differ"]:.2f} % of the pixels have another class.'
-        for run in _records(folder, 'precision').values()
-    ]
-    lines += [
-        '',
+    return lines
+
+
+def _memory(records: Mapping[str, Result]) -> list[str]:
+    lines = [
         f'Memory, as a scene of {COLUMNS:,} columns and 13 bands of uint16 grows in height: the same '
         'windows, one linear map to eight classes a pixel instead of the network, a sparse file of '
         f'zeros, GDAL’s cache of blocks bounded to {CACHE} MB. Peak of anonymous memory beyond that '
-        f'of the loaded model. {_machine(memory)}',
+        f'of the loaded model. {_machine(records)}',
         '',
         '| rows | in memory such a scene takes, GB | memory of predict --scene, MB | CPU s |',
         '|---|---|---|---|',
     ]
     for rows in ROWS:
-        if run := memory.get(f'{rows}'):
+        if run := records.get(f'{rows}'):
             size = 13 * COLUMNS * rows * 2 / 1e9
             lines.append(f'| {rows:,} | {size:.1f} | {run["memory"]:.0f} | {run["cpu"]:.0f} |')
-    seen = _records(folder, 'seams')
-    lines += [
-        '',
+    return lines
+
+
+def _seams(records: Mapping[str, Result]) -> list[str]:
+    lines = [
         f'Seams: pixels of the eastern {SIDE}² whose class is another, in %; 64 pixels at the edges are '
         'left out. Other windows lie elsewhere by a multiple of 32 pixels, the stride of the network. '
-        f'{_machine(seen)}',
+        f'{_machine(records)}',
         '',
         '| windows | shared | by one look at the whole | by other windows |',
         '|---|---|---|---|',
     ]
     for size, overlap in TILINGS:
-        if run := seen.get(f'{size}/{overlap}'):
+        if run := records.get(f'{size}/{overlap}'):
             cells = [f'{run[name]:.2f}' for name in ('whole', 'moved')]
             lines.append(f'| {size}² | {overlap} | {" | ".join(cells)} |')
-    return '\n'.join(lines) + '\n'
+    return lines
 
 
 def _records(folder: Path, part: str) -> dict[str, Result]:

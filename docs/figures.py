@@ -197,12 +197,16 @@ def _imagery(name: str) -> list[Drawing]:
 
 
 def _predict(name: str) -> list[Drawing]:
-    """Speed and seams, of the parts that have been measured."""
+    """Speed, memory and seams, of the parts that have been measured."""
     drawn = []
     for rows in read(tables.MEASURED / f'{name}.md'):
         if 'way' in rows[0]:
             values = [numbers(row['CPU s']) for row in rows]
             drawn.append(_bars('CPU seconds for a map', [r['way'] for r in rows], values, name))
+        elif 'rows' in rows[0]:
+            values = [numbers(row['memory of predict --scene, MB']) for row in rows]
+            title = 'memory of a map, MB, by the rows of a scene of 30,000 columns'
+            drawn.append(_bars(title, [row['rows'] for row in rows], values, name))
         elif 'by one look at the whole' in rows[0]:
             labels = [f'{row["windows"]}, {row["shared"]} shared' for row in rows]
             values = [numbers(row['by one look at the whole']) for row in rows]
