@@ -66,9 +66,13 @@ def scene() -> Tensor:
 def correlation(output: Tensor, original: Tensor) -> float:
     """Of scores ``[images, classes, height, width]`` with those of the network as it was.
 
-    What matters of scores is by how much one class is above the others.
+    What matters of scores is by how much one class is above the others, and where: what a network
+    says of every pixel alike is no part of it.
     """
-    one, other = ((each - each.mean(1, keepdim=True)).flatten() for each in (output, original))
+    one, other = (
+        (each - each.mean(1, keepdim=True)) for each in (output.double(), original.double())
+    )
+    one, other = ((each - each.mean((0, 2, 3), keepdim=True)).flatten() for each in (one, other))
     found = torch.corrcoef(torch.stack([one, other]))[0, 1]
     # A network that says the same everywhere agrees with nothing.
     return float(found.nan_to_num())
@@ -105,7 +109,9 @@ def _clouds(name: str, state: State) -> Tensor:
     model = onnx.load(_path(name))
     for tensor in model.graph.initializer:
         if tensor.name in state:
-            values = state[tensor.name].to(torch.float32).numpy()
+            # In the type of the file: float16.
+            stored = numpy_helper.to_array(tensor).dtype
+            values = state[tensor.name].numpy().astype(stored)
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     session = onnxruntime.InferenceSession(model.SerializeToString())
     bands = int(name.rpartition('/')[2][0])

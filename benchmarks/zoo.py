@@ -11,6 +11,7 @@ there already is not made again. Writes docs/benchmarks/zoo.md, its figures and 
 import argparse
 import csv
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,7 +42,7 @@ from torchgeo_geosane.training import CollectionConfig, OptimisationConfig, trai
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / 'docs' / 'benchmarks'
-PLANS = (Plan('zoo_cnn', 448, 64), Plan('zoo_cnn_bn', 64, 32))
+PLANS = (Plan('zoo_cnn', 448, 64), Plan('zoo_cnn_bn', 160, 32))
 LATENTS = (4, 8, 12)
 T = TypeVar('T')
 
@@ -225,16 +226,20 @@ def main() -> None:
     steps, seeds = (20, 4) if options.small else (options.steps, options.seeds)
     latents = LATENTS[-1:] if options.small else LATENTS
     tables = options.output / 'tables'
+    # Where a table is there, nothing of its zoo is made again.
+    find = functools.cache(lambda plan: prepare(options.output / plan.architecture, plan))
     codes: list[dict[str, str]] = []
     for number, plan in enumerate(plans):
-        zoo = prepare(options.output / plan.architecture, plan)
         own = latents if number == 0 else latents[-1:]
-        make = lambda zoo=zoo, own=own: _code_rows(zoo, own, steps)  # noqa: E731
+        make = lambda plan=plan, own=own: _code_rows(find(plan), own, steps)  # noqa: E731
         codes += stored(tables / f'codes_{plan.architecture}.csv', make)
-        if number == 0:
-            first, loaded = zoo, find_foundry(zoo, latents[-1], True, steps)
-    few = stored(tables / 'few_labels.csv', lambda: _few_label_rows(first, loaded, seeds))
-    told = stored(tables / 'properties.csv', lambda: _property_rows(first, loaded))
+
+    def find_first() -> tuple[Zoo, LoadedFoundry]:
+        zoo = find(plans[0])
+        return zoo, find_foundry(zoo, latents[-1], True, steps)
+
+    few = stored(tables / 'few_labels.csv', lambda: _few_label_rows(*find_first(), seeds))
+    told = stored(tables / 'properties.csv', lambda: _property_rows(*find_first()))
     zoo_report.write(options.output if options.small else OUT, codes, few, told, plans)
 
 
