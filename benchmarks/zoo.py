@@ -180,6 +180,7 @@ def _few_label_rows(zoo: Zoo, loaded: LoadedFoundry, seeds: int) -> list[dict[st
             better = Mean.of((values - member[step]).tolist())
             rows.append(
                 {
+                    'architecture': zoo.plan.architecture,
                     'start': start,
                     'step': step,
                     'seeds': mean.count,
@@ -229,17 +230,19 @@ def main() -> None:
     # Where a table is there, nothing of its zoo is made again.
     find = functools.cache(lambda plan: prepare(options.output / plan.architecture, plan))
     codes: list[dict[str, str]] = []
+    few: list[dict[str, str]] = []
+
+    def load(plan: Plan) -> tuple[Zoo, LoadedFoundry]:
+        zoo = find(plan)
+        return zoo, find_foundry(zoo, latents[-1], True, steps)
+
     for number, plan in enumerate(plans):
         own = latents if number == 0 else latents[-1:]
         make = lambda plan=plan, own=own: _code_rows(find(plan), own, steps)  # noqa: E731
         codes += stored(tables / f'codes_{plan.architecture}.csv', make)
-
-    def find_first() -> tuple[Zoo, LoadedFoundry]:
-        zoo = find(plans[0])
-        return zoo, find_foundry(zoo, latents[-1], True, steps)
-
-    few = stored(tables / 'few_labels.csv', lambda: _few_label_rows(*find_first(), seeds))
-    told = stored(tables / 'properties.csv', lambda: _property_rows(*find_first()))
+        make = lambda plan=plan: _few_label_rows(*load(plan), seeds)  # noqa: E731
+        few += stored(tables / f'few_labels_{plan.architecture}.csv', make)
+    told = stored(tables / 'properties.csv', lambda: _property_rows(*load(plans[0])))
     zoo_report.write(options.output if options.small else OUT, codes, few, told, plans)
 
 

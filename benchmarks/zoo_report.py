@@ -22,16 +22,21 @@ def write(out: Path, codes: Rows, few: Rows, told: Rows, plans: Sequence[Plan]) 
             writer.writerows(rows)
     first = [row for row in codes if row['architecture'] == plans[0].architecture]
     draw_codes(first, out / 'zoo_codes.png')
-    draw_few_labels(few, out / 'zoo_few_labels.png')
+    by_network = {
+        plan.architecture: [row for row in few if row['architecture'] == plan.architecture]
+        for plan in plans
+    }
+    few_of_first = by_network[plans[0].architecture]
+    draw_few_labels(few_of_first, out / 'zoo_few_labels.png')
     parts = [
         '![Codes of the zoo](benchmarks/zoo_codes.png)\n\n'
         '![Few labels](benchmarks/zoo_few_labels.png)',
-        verdict(first, few, told),
+        verdict(first, few_of_first, told),
         f'{machine()} {_made(plans)} Regenerate: `python benchmarks/zoo.py`.',
         'Test networks through a code, means over trainings with 95 % intervals (bootstrap):',
         _code_table(codes),
         f'Few labels ({few[0]["seeds"]} paired seeds, balanced accuracy of four classes):',
-        _few_table(few),
+        *(f'`{name}`:\n\n{_few_table(rows)}' for name, rows in by_network.items()),
         'Told of test trainings at every checkpoint:',
         _told_table(told),
     ]

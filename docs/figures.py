@@ -115,11 +115,45 @@ def _foundry(name: str) -> list[Drawing]:
     )
     return [
         Drawing(
-            'Error of the best linear code, mean over seven models left out',
+            'Error of the best linear code, mean over models whose lineage was left out',
             told,
             _svg(draw, 3, name),
         )
     ]
+
+
+def _foundry_function(name: str) -> list[Drawing]:
+    """What networks do over the error of their tokens, for two tasks."""
+    (rows,) = read(tables.MEASURED / f'{name}.md')
+    return [
+        _function(rows, column, title, name)
+        for column, title in (
+            ('cloud masks: correlation', 'Correlation of the scores of cloud masks'),
+            ('super-resolution: PSNR, dB', 'PSNR of super-resolution, dB'),
+        )
+    ]
+
+
+def _function(rows: Sequence[Row], column: str, title: str, salt: str) -> Drawing:
+    points: dict[str, list[list[float]]] = {}
+    for row in rows:
+        if row[column] and row['code'] != 'as it is':
+            points.setdefault(row['code'], []).append(numbers(row[column]))
+
+    def draw(axes: Axes) -> None:
+        for index, (code, found) in enumerate(points.items()):
+            values, errors = zip(*sorted(found, key=lambda each: each[1]), strict=True)
+            style = {'ls': '--', 'marker': 'x'} if code.startswith('white') else {'marker': 'o'}
+            axes.plot(
+                errors, values, color=COLOURS[index % len(COLOURS)], label=code, ms=4, **style
+            )
+        axes.set(xlabel='relative error of the tokens', ylabel=title)
+        axes.legend(fontsize=6)
+
+    told = '; '.join(
+        f'{code}: {found[0][0]:g} at an error of {found[0][1]:g}' for code, found in points.items()
+    )
+    return Drawing(f'{title}, after a code', told, _svg(draw, 3.6, salt + column))
 
 
 def _alignment(name: str) -> list[Drawing]:
@@ -311,6 +345,7 @@ FIGURES: dict[str, Callable[[str], list[Drawing]]] = {
     'compare_sentinel2_landuse': _forest,
     'foundry': _foundry,
     'foundry_choice': _foundry_choice,
+    'foundry_function': _foundry_function,
     'generate': _generate,
     'geo_alignment': _geo_alignment,
     'geo_away': _geo_away,
