@@ -18,7 +18,7 @@ from torchgeo_geosane.alignment import (
     similarity,
     to_bytes,
 )
-from torchgeo_geosane.alignment.matching import assign
+from torchgeo_geosane.alignment.assignment import assign
 from torchgeo_geosane.architectures import get_architecture
 from torchgeo_geosane.errors import AlignmentError, CacheError
 from torchgeo_geosane.foundry.source import StateDictSource

@@ -12,12 +12,12 @@ once, which are noise as long as the other side is in another order, the search 
 
 import math
 from collections import defaultdict
-from collections.abc import Container, Sequence
+from collections.abc import Container
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from torchgeo_geosane.alignment.assignment import assign, worth_of
 from torchgeo_geosane.alignment.groups import Axis, Group, Groups, Part, Use
 from torchgeo_geosane.errors import AlignmentError
 from torchgeo_geosane.foundry.source import TensorSource, all_finite
@@ -25,8 +25,6 @@ from torchgeo_geosane.foundry.source import TensorSource, all_finite
 # Most pairs need three to six rounds over all groups; a round that gains less than this share of the
 # likeness is the last.
 _ROUNDS, _LEAST_GAIN = 12, 1e-3
-# Units that resemble others equally, such as dead ones, stay where they are.
-_TIE = 1e-6
 # A group is in order already where its units, as they stand, resemble the reference's so much of what
 # the best order would give. Of networks finetuned from one start, few groups come below .95; where
 # orders are unrelated, units that stay resemble as much as chance has it: about 0.
@@ -132,11 +130,9 @@ class _Matching:
         if before >= bound or (not has_moved and before >= _IN_ORDER * bound):
             return 0.0, before
         orders = assign(likeness, group.sets, settle=has_moved)
-        after = sum(
-            each[order, torch.arange(len(order))].sum().item()
-            for each, order in zip(likeness, orders, strict=True)
-        )
-        if after <= before or (not has_moved and before >= _IN_ORDER * after):
+        after = sum(map(worth_of, likeness, orders))
+        stays = all(order.equal(torch.arange(len(order))) for order in orders)
+        if stays or after <= before or (not has_moved and before >= _IN_ORDER * after):
             return 0.0, before
         group.move(self.places, orders)
         for axis in group.axes:
@@ -177,65 +173,6 @@ class _Matching:
                     tensor = tensor.index_select(dim, places)
         rows = tensor.movedim(use.dim, 0).index_select(0, use.places.flatten())
         return rows.reshape(len(use.places), -1)
-
-
-def assign(likeness: Sequence[Tensor], sets: int = 1, settle: bool = False) -> list[Tensor]:
-    """The orders of a group's parts in which they resemble the reference most.
-
-    Args:
-        likeness: Of every part, how much each unit (row) resembles each of the reference's; what
-            makes units stay where it makes no difference is added in place.
-        sets: Into how many sets the units of each part fall, which move as a whole.
-        settle: Whether units stay that prefer their place, whose place prefers them: then the result
-            is only nearly the best, in a fraction of the time. For groups that were assigned before.
-
-    Returns:
-        For every part which unit each place gets: int64 ``[count]``.
-    """
-    for each in likeness:
-        low, high = each.aminmax()
-        each.diagonal().add_(_TIE * (high - low))
-    if sets == 1:
-        return [_solve_unsettled(each) if settle else _solve(each)[0] for each in likeness]
-    # Every set in the place of every other: how its units would then lie, and what that is worth.
-    worth = torch.zeros(sets, sets, dtype=torch.float64)
-    found: list[dict[tuple[int, int], Tensor]] = []
-    for each in likeness:
-        size = len(each) // sets
-        orders = {}
-        for i in range(sets):
-            for j in range(sets):
-                block = each[i * size : (i + 1) * size, j * size : (j + 1) * size]
-                order, value = _solve(block)
-                worth[i, j] += value
-                orders[i, j] = order + i * size
-        found.append(orders)
-    outer = _solve(worth)[0].tolist()
-    return [torch.cat([orders[i, j] for j, i in enumerate(outer)]) for orders in found]
-
-
-def _solve_unsettled(likeness: Tensor) -> Tensor:
-    """An assignment in which units stay that are where they, and their place, prefer them to be."""
-    order = torch.arange(len(likeness))
-    settled = (likeness.argmax(0) == order) & (likeness.argmax(1) == order)
-    rest = order[~settled]
-    if len(rest) > 1:
-        order[rest] = rest[_solve(likeness[rest][:, rest])[0]]
-    return order
-
-
-def _solve(likeness: Tensor) -> tuple[Tensor, float]:
-    """For each column the row that it gets, and the sum of what they are worth."""
-    if len(likeness) == 1:
-        return torch.zeros(1, dtype=torch.int64), float(likeness)
-    # The same optimum in a third of the time: by the reference's units, whose likeness to their best
-    # is the least; what all of a row or column have in common is taken off before.
-    cost = likeness.T.to(torch.float64)
-    cost = cost - cost.amax(1, keepdim=True)
-    columns, rows = linear_sum_assignment((cost - cost.amax(0)).numpy(), maximize=True)
-    order = torch.empty(len(rows), dtype=torch.int64)
-    order[torch.from_numpy(columns)] = torch.from_numpy(rows)
-    return order, float(likeness[rows, columns].sum())
 
 
 def read_finite(source: TensorSource, name: str) -> Tensor:

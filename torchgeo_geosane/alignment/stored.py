@@ -23,7 +23,7 @@ from torchgeo_geosane.foundry.source import TensorSource
 logger = logging.getLogger(__name__)
 
 # Raised whenever the same networks would be aligned otherwise than before.
-ALGORITHM = 1
+ALGORITHM = 2
 _FOLDER = 'alignments'
 # What finds the groups, so that another version of it may find others.
 _VERSIONED = ('timm', 'torch-pruning')
