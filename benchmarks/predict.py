@@ -55,6 +55,7 @@ SIDE = 768
 COLUMNS, ROWS = 30_000, (256, 1024, 4096, 16_384, 30_000)
 TILINGS = [(128, 0), (128, 32), (128, 48), (128, 64), (256, 64)]
 STRIDE = 32
+STEPS = 200
 OURS, OURS_BF16 = 'predict --scene', 'predict --scene --precision bf16'
 PARTS = ('speed', 'precision', 'memory', 'seams')
 CACHE = 64
@@ -75,13 +76,13 @@ def settings(path: str = 'torchgeo.trainers.SemanticSegmentationTask') -> tuple[
     return {'class_path': path, 'init_args': arguments}, data
 
 
-def finetuned(folder: Path, steps: int) -> tuple[Path, Path]:
+def finetuned(folder: Path) -> tuple[Path, Path]:
     """Checkpoint and config of the U-Net; trained once."""
     run = folder / 'fit' / 'version_0'
     checkpoint = run / 'checkpoints' / 'best.ckpt'
     if not checkpoint.exists():
         model, data = settings()
-        data['init_args']['length'] = 4 * steps // 2
+        data['init_args']['length'] = 4 * STEPS // 2
         content = {'seed_everything': 0, 'model': model, 'data': data}
         content['trainer'] = {
             'max_epochs': 2,
@@ -147,9 +148,9 @@ def _write(path: Path, shape: tuple[int, ...], crs: Any, transform: Any, values:
             file.write(values)
 
 
-def measure(folder: Path, parts: Sequence[str], steps: int, repeats: int) -> None:
+def measure(folder: Path, parts: Sequence[str], repeats: int) -> None:
     """Some parts, each run once."""
-    model, scene = finetuned(folder, steps), whole_scene(folder / 'scene.tif')
+    model, scene = finetuned(folder), whole_scene(folder / 'scene.tif')
     out = folder / 'map.tif'
     ways = [way for way in WAYS if way != 'TerraTorch' or find_spec('terratorch')]
 
@@ -225,13 +226,13 @@ def _differ(one: torch.Tensor, other: torch.Tensor) -> float:
     return 100 * (one.argmax(0) != other.argmax(0)).float().mean().item()
 
 
-def report(folder: Path, steps: int) -> str:
+def report(folder: Path) -> str:
     """Tables of what was measured."""
     lines = ['# From a scene to a map', '']
     lines += ['Regenerate: `python benchmarks/predict.py`, in parts by `--parts`.']
     speed, memory, seen = (_records(folder, part) for part in ('speed', 'memory', 'seams'))
     if speed:
-        lines += ['', *_speed(speed, steps)]
+        lines += ['', *_speed(speed)]
     for run in _records(folder, 'precision').values():
         lines += ['', f'In bfloat16 {run["differ"]:.2f} % of the pixels have another class.']
     if memory:
@@ -241,10 +242,10 @@ def report(folder: Path, steps: int) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def _speed(records: Mapping[str, Result], steps: int) -> list[str]:
+def _speed(records: Mapping[str, Result]) -> list[str]:
     megapixels = HEIGHT * WIDTH / 1e6
     lines = [
-        f'Speed: a U-Net with ResNet-18, finetuned for {steps} steps on the quickstart’s scene, '
+        f'Speed: a U-Net with ResNet-18, finetuned for {STEPS} steps on the quickstart’s scene, '
         f'{megapixels:.1f} megapixels of 13 bands; windows of {SIZE}² that share {OVERLAP}, batches of '
         f'{BATCH}; each way in a process of its own, in turn in each repeat: mean ± standard deviation '
         'over the repeats, in brackets how many, ratios of pairs in one repeat. The machine was shared: '
@@ -325,16 +326,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--folder', type=Path, default=Path('output/benchmark_predict'))
     parser.add_argument('--repeats', type=int, default=3)
-    parser.add_argument('--steps', type=int, default=200, help='of the finetuning')
     parser.add_argument('--parts', nargs='*', choices=PARTS, default=PARTS, help='what to run')
     arguments = parser.parse_args()
     # GDAL looks at it once.
     os.environ['GDAL_CACHEMAX'] = str(CACHE)
     folder = arguments.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    measure(folder, arguments.parts, arguments.steps, arguments.repeats)
-    REPORT.write_text(report(folder, arguments.steps))
-    checkpoint, config = finetuned(folder, arguments.steps)
+    measure(folder, arguments.parts, arguments.repeats)
+    REPORT.write_text(report(folder))
+    checkpoint, config = finetuned(folder)
     wanted = Request(checkpoint, str(DATA), folder / 'picture.tif', config=config, force=True)
     predict(replace(wanted, preview=PICTURE, page=folder / 'picture.html'))
     print(REPORT.read_text())
