@@ -17,7 +17,7 @@ import argparse
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,17 @@ class Tiles:
     fraction: float = 1.0
 
 
-COMPARISONS = {
+TASKS = {
     'climate_v2': Tiles('climate', 'mobilenetv2_100'),
     'climate_v3': Tiles('climate', 'mobilenetv3_large_100'),
     'water_v2': Tiles('water', 'mobilenetv2_100'),
     'water_v3': Tiles('water', 'mobilenetv3_large_100'),
+}
+SHARES = {'tenth': 0.1, 'hundredth': 0.01}
+COMPARISONS = TASKS | {
+    f'{name}_{share}': replace(task, fraction=fraction)
+    for share, fraction in SHARES.items()
+    for name, task in TASKS.items()
 }
 
 
@@ -79,8 +85,10 @@ def main() -> None:
         config.write_text(yaml.safe_dump(configuration(COMPARISONS[name], options.starts)))
         geosane('compare', f'--config={config}', f'--output={OUTPUT / name}', *more)
         publish(name, f'{machine()} Regenerate: `python benchmarks/compare_tiles.py {name}`.')
-    if names == list(COMPARISONS):
-        aggregate()
+    for share in ('', *(f'_{share}' for share in SHARES)):
+        tasks = [f'{name}{share}' for name in TASKS]
+        if {*tasks} <= {*names}:
+            aggregate(f'tiles{share}', tasks)
 
 
 def geosane(*arguments: str) -> None:
@@ -90,17 +98,17 @@ def geosane(*arguments: str) -> None:
     subprocess.run(command, check=True, env={**os.environ, 'PYTHONPATH': path})
 
 
-def aggregate() -> None:
-    """Put all tasks on one scale."""
-    folder = OUTPUT / 'tiles'
-    tasks = [str(OUTPUT / name) for name in COMPARISONS]
+def aggregate(name: str, tasks: list[str]) -> None:
+    """Put tasks on one scale."""
+    folder = OUTPUT / name
     geosane(
-        *('compare', 'aggregate', *tasks, '--output', str(folder), '--scale', 'runs'),
-        *('--references', *REFERENCES),
+        *('compare', 'aggregate', *(str(OUTPUT / task) for task in tasks)),
+        *('--output', str(folder), '--scale', 'runs', '--references', *REFERENCES),
+        *('--initialisations', *(start for start in STARTS if start != 'ties')),
     )
-    origin = f'{machine()} Regenerate: `python benchmarks/compare_tiles.py`.'
+    origin = f'{machine()} Regenerate: `python benchmarks/compare_tiles.py {" ".join(tasks)}`.'
     report = (folder / 'aggregate.md').read_text()
-    (OUT / 'compare_tiles.md').write_text(f'{origin}\n\n{report}')
+    (OUT / f'compare_{name}.md').write_text(f'{origin}\n\n{report}')
 
 
 def configuration(asked: Tiles, starts: list[str]) -> dict[str, Any]:

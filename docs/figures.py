@@ -18,6 +18,10 @@ from torchgeo_geosane.compare.figures import (
     to_svg,
 )
 
+TASKS = {
+    **tables.SCENES,
+    **{f'Climate zones, {title}': name for title, name in tables.TILES.items()},
+}
 Row = dict[str, str]
 _NUMBER = r'[-+]?[\d,]*\.?\d+'
 
@@ -46,16 +50,18 @@ def numbers(cell: str) -> list[float]:
 
 def _forest(name: str) -> list[Drawing]:
     """Every start against two others, paired over seeds."""
-    scene = name.removeprefix('compare_')
-    results = tables.results(scene)
+    task = name.removeprefix('compare_')
+    results = tables.results(task)
     (setting,) = results.settings
-    (title,) = (title for title, found in tables.SCENES.items() if found == scene)
+    (title,) = (title for title, found in TASKS.items() if found == task)
+    metric = results.metric.removeprefix('test_')
     drawn = []
     for reference in ('prompt', 'scratch'):
         found = [results.find(setting, start, reference) for start in tables.STARTS]
         drawing = draw_differences([one for one in found if one is not None])
         caption = (
-            f'{title}, test mIoU minus that of {reference}: mean with 95 % interval, and every seed'
+            f'{title}, {metric} of the test minus that of {reference}: mean with 95 % interval, and '
+            'every seed'
         )
         drawn.append(dataclasses.replace(drawing, title=caption))
     return drawn
@@ -340,9 +346,8 @@ def _plain(text: str) -> str:
 
 FIGURES: dict[str, Callable[[str], list[Drawing]]] = {
     'alignment': _alignment,
+    **{f'compare_{name}': _forest for name in TASKS.values()},
     'compare_ensemble': _ensembles,
-    'compare_landsat7': _forest,
-    'compare_sentinel2_landuse': _forest,
     'foundry': _foundry,
     'foundry_choice': _foundry_choice,
     'foundry_function': _foundry_function,

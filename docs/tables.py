@@ -1,13 +1,13 @@
 """The documentation's tables, made from the code, as Markdown.
 
-``python docs/tables.py`` writes the table of starts into README.md; the site makes the others when it is
+``python docs/tables.py`` writes the tables of starts into README.md; the site makes the others when it is
 built.
 """
 
 import csv
 import dataclasses
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from torchgeo_geosane import datamodules as modules
@@ -30,21 +30,34 @@ README = Path(__file__).parents[1] / 'README.md'
 MEASURED = Path(__file__).parent / 'benchmarks'
 
 SCENES = {'Landsat-7': 'landsat7', 'Sentinel-2': 'sentinel2_landuse'}
+TILES = {'MobileNetV2': 'climate_v2', 'MobileNetV3-Large': 'climate_v3'}
 STARTS = {
     'scratch': 'from scratch',
     'prompt': 'the prompt',
+    'second': 'a prompt of another lineage',
     'reconstruction': 'the prompt, encoded and decoded',
     'prompt_noise': 'the prompt plus equal white noise',
-    'soup': 'plain average of four prompts',
-    'ties': 'TIES merge of the four',
-    'dare': 'DARE merge of the four',
+    'soup': 'plain average of the prompts',
+    'average_aligned': 'their average, aligned',
+    'greedy_soup': 'greedy soup of the prompts',
+    'ties': 'TIES merge of the prompts',
+    'dare': 'DARE merge of the prompts',
     'generated_one_prompt': '**generated** around the prompt',
-    'generated': '**generated** around the four',
-    'generated_best': 'best of four **generated** around the four',
+    'generated_one_prompt_wide': '**generated** around it, noise of the default size',
+    'generated': '**generated** around the average',
+    'generated_mean_unaligned': '**generated** around the average, not aligned',
+    'generated_mean': '**generated** around the average, aligned',
+    'generated_dirichlet': '**generated** as a mix of the prompts, aligned',
+    'generated_best': 'best of four **generated**',
     'generated_average': 'average of the best two of four **generated**',
 }
 
-MAIN_STARTS = ('scratch', 'prompt', 'soup', 'generated', 'generated_average')
+SCENE_STARTS = ('scratch', 'prompt', 'soup', 'generated', 'generated_average')
+METRICS = ('test_mIoU', 'test_AverageAccuracy')
+TILE_STARTS = (
+    *('scratch', 'prompt', 'second', 'soup', 'average_aligned', 'greedy_soup', 'prompt_noise'),
+    *('generated_one_prompt', 'generated_one_prompt_wide', 'generated_mean', 'generated_best'),
+)
 
 _LETTERS = {'torchgeo': 'T', 'ukis': 'P', 'kelp': 'P', 'mobilenet': 'P', 'timm': 'I'}
 
@@ -60,32 +73,30 @@ def names() -> str:
     return _table(['', 'bands', *ARCHITECTURES], rows)
 
 
-def starts() -> str:
-    """What the main starts are worth on both scenes, from the runs that ``benchmarks/compare.py`` left."""
-    measured = {scene: results(name) for scene, name in SCENES.items()}
-    header = [title for scene in measured for title in (scene, 'minus the prompt')]
+def starts(tasks: Mapping[str, str], shown: Collection[str]) -> str:
+    """What some starts are worth on some tasks, from the runs that benchmarks left."""
+    measured = {title: results(name) for title, name in tasks.items()}
+    header = [title for task in measured for title in (task, 'minus the prompt')]
     return _table(
         ['start', *header],
         [
             [title, *(cell for found in measured.values() for cell in _worth(found, start))]
             for start, title in STARTS.items()
-            if start in MAIN_STARTS
+            if start in shown
         ],
     )
 
 
 def results(name: str, references: Sequence[str] = REFERENCES) -> Results:
-    """The runs that ``benchmarks/compare.py`` left of a comparison."""
+    """The runs that a comparison left: ``benchmarks/compare.py``'s or ``compare_tiles.py``'s."""
     with (MEASURED / f'compare_{name}.csv').open() as file:
-        records = [
-            RunRecord(
-                row['initialisation'],
-                int(row['seed']),
-                metrics={'test_mIoU': float(row['test_mIoU'])},
-            )
-            for row in csv.DictReader(file)
-        ]
-    return Results.of(records, 'test_mIoU', references=references)
+        rows = list(csv.DictReader(file))
+    metric = next(metric for metric in METRICS if metric in rows[0])
+    records = [
+        RunRecord(row['initialisation'], int(row['seed']), metrics={metric: float(row[metric])})
+        for row in rows
+    ]
+    return Results.of(records, metric, references=references)
 
 
 def _worth(found: Results, start: str) -> tuple[str, str]:
@@ -266,10 +277,15 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def updated_readme(text: str) -> str:
-    """README.md with its table as the measurements have it now."""
-    begin, end = '<!-- starts: python docs/tables.py -->', '<!-- /starts -->'
-    before, rest = text.split(begin)
-    return f'{before}{begin}\n\n{starts()}\n{end}{rest.split(end)[1]}'
+    """README.md with its tables as the measurements have them now."""
+    for name, tasks, shown in (
+        ('tiles', TILES, TILE_STARTS),
+        ('scenes', SCENES, SCENE_STARTS),
+    ):
+        begin, end = f'<!-- {name}: python docs/tables.py -->', f'<!-- /{name} -->'
+        before, rest = text.split(begin)
+        text = f'{before}{begin}\n\n{starts(tasks, shown)}\n{end}{rest.split(end)[1]}'
+    return text
 
 
 def _letter(entry: Entry) -> str:
