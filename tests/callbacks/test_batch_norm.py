@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,51 @@ def test_fault_3_conditioning_changes_the_running_statistics(
     assert {name for name in changed if 'num_batches' not in name} == statistics
     (message,) = (message for message in said if 'conditioned on' in message)
     assert f'on 8 training images: {len(statistics)} of {len(statistics)} running' in message
+
+
+class Validated(Callback):
+    """Keeps the state that is validated, and what its statistics would be on given images."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder, self.state, self.expected = recorder, {}, {}
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, *_: Any
+    ) -> None:
+        self.state = state(pl_module)
+        model = deepcopy(pl_module)
+        condition(model, running_layers(model), [torch.cat(self.recorder.batches)])
+        self.expected = state(model)
+
+
+@pytest.mark.parametrize('before_validation', [True, False])
+def test_what_is_validated_has_statistics_of_many_images(
+    before_validation: bool, tmp_path: Path
+) -> None:
+    """Training's own are those of its last few small batches."""
+    batches = []
+    for callbacks in ([], [ConditionBatchNorm(4, before_validation=before_validation)]):
+        seed_everything(0, verbose=False)
+        recorder = Recorder()
+        validated = Validated(recorder)
+        run = trainer(
+            tmp_path,
+            *callbacks,
+            recorder,
+            validated,
+            max_steps=-1,
+            max_epochs=1,
+            num_sanity_val_steps=0,
+        )
+        run.fit(classification(), datamodule=ChipsDataModule())
+        batches.append(torch.cat(recorder.batches))
+    assert torch.equal(*batches)
+    same = [
+        torch.allclose(validated.state[name], validated.expected[name], atol=1e-4)
+        for name in validated.state
+        if 'running_' in name
+    ]
+    assert all(same) if before_validation else not any(same)
 
 
 def test_statistics_are_those_of_the_data_as_training_sees_it(tmp_path: Path) -> None:

@@ -25,19 +25,26 @@ class ConditionBatchNorm(Callback):
     seen with the augmentations of training. Small batches are joined: statistics that differ from
     batch to batch do not fit each other on average, and errors grow from layer to layer. Weights
     stay as they are, and so does what is random in the training. A run that continues from a
-    checkpoint is left alone.
+    checkpoint is left alone at its start.
+
+    Training itself keeps statistics of its last ten batches or so. Where batches are small, these fit
+    as badly as those of a prompt: ``before_validation`` re-estimates them again, on training images
+    prepared as those of the validation, so that what is validated, stored and tested has statistics
+    of many images.
 
     Example:
-        >>> Trainer(callbacks=[ConditionBatchNorm(batches=20)])
+        >>> Trainer(callbacks=[ConditionBatchNorm(batches=20, before_validation=True)])
 
     Args:
         batches: How many training batches to take.
+        before_validation: Whether to do it before each validation of the training, too.
     """
 
-    def __init__(self, batches: int = 20) -> None:
+    def __init__(self, batches: int = 20, before_validation: bool = False) -> None:
         if batches < 1:
             raise DataError(f'batches must be 1 or more, not {batches}')
-        self.batches = batches
+        self.batches, self.before_validation = batches, before_validation
+        self._layers: dict[str, _BatchNorm] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Condition the task.
@@ -45,20 +52,17 @@ class ConditionBatchNorm(Callback):
         Raises:
             DataError: If no batch could be drawn, or no statistic changed.
         """
+        layers = self._layers = running_layers(pl_module)
         if has_begun(trainer):
             rank_zero_info('BatchNorm not conditioned: the training continues an earlier one')
             return
-        layers = running_layers(pl_module)
         frozen = frozen_layers(pl_module)
         if frozen:
             rank_zero_info(f'BatchNorm left out of conditioning, because frozen: {_some(frozen)}')
         if not layers:
             rank_zero_info('BatchNorm not conditioned: no layer keeps running statistics')
             return
-        with training_batches(trainer, self.batches) as batches, as_written(trainer):
-            inputs = (model_input(pl_module, batch) for batch in batches)
-            change = condition(pl_module, layers, merged(inputs))
-        _synchronise(trainer, layers)
+        change = self._estimate(trainer, pl_module)
         if change.unseen:
             rank_zero_info(f'BatchNorm that forward does not reach: {_some(change.unseen)}')
         if not change.changed:
@@ -70,6 +74,22 @@ class ConditionBatchNorm(Callback):
             f'BatchNorm conditioned on {change.images} training images: {change.changed} of '
             f'{change.buffers} running statistics changed, by {change.mean:.0%} on average'
         )
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Condition the task again, within a training."""
+        if self.before_validation and self._layers:  # Found when the training started.
+            self._estimate(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave later validations alone."""
+        self._layers = {}
+
+    def _estimate(self, trainer: Trainer, pl_module: LightningModule) -> 'Change':
+        with training_batches(trainer, self.batches) as batches, as_written(trainer):
+            inputs = (model_input(pl_module, batch) for batch in batches)
+            change = condition(pl_module, self._layers, merged(inputs))
+        _synchronise(trainer, self._layers)
+        return change
 
 
 @dataclass(frozen=True)
