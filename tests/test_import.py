@@ -39,10 +39,11 @@ before = set(sys.modules)
 import torchgeo_geosane
 watching = False
 from torchgeo.models import get_weight
+heavy = {'onnx', 'jsonargparse', 'matplotlib.pyplot', 'torch_pruning', 'scipy.optimize'}
 print(json.dumps({
     'events': events,
     'found': str(get_weight('GeoSANE_ResNet50_Weights.SENTINEL2_ALL')),
-    'heavy': sorted({'onnx', 'jsonargparse', 'matplotlib.pyplot', 'torch_pruning'} & (set(sys.modules) - before)),
+    'heavy': sorted(heavy & (set(sys.modules) - before)),
     'cache': os.path.exists(os.environ['TORCHGEO_GEOSANE_CACHE']),
 }))
 """

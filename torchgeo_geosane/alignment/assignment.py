@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 # Units that resemble others equally, such as dead ones, stay where they are.
@@ -64,6 +63,9 @@ def _solve_unsettled(likeness: Tensor) -> Tensor:
 
 def _solve(likeness: Tensor) -> Tensor:
     """For each column the row that it gets."""
+    # Takes longer to import than the package, which few import to align.
+    from scipy.optimize import linear_sum_assignment
+
     if len(likeness) == 1:
         return torch.zeros(1, dtype=torch.int64)
     # By the reference's units, whose likeness to their best is the least: a third of the time.
