@@ -1,8 +1,8 @@
 import pytest
 import torch
 from golden import MakeModel
+from live import Live
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from torchgeo_geosane.foundry import engine as engine_module
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
@@ -115,29 +115,6 @@ def test_learned_positions_that_end_too_early(
     model = make_model(positions='learned', max_positions=sizes)
     with pytest.raises(FoundryError, match=message):
         decode(model, reader_of(60), KDE())
-
-
-class Live(TorchDispatchMode):
-    """Measures the largest number of bytes that tensors made meanwhile hold at one time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.peak = 0
-        self._storages: dict[int, tuple[object, int]] = {}
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        result = func(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, tuple | list) else [result]:
-            if isinstance(tensor, Tensor):
-                storage = tensor.untyped_storage()
-                self._storages[storage._cdata] = (storage._weak_ref(), storage.nbytes())
-        self._storages = {
-            key: (weak, size)
-            for key, (weak, size) in self._storages.items()
-            if not torch.UntypedStorage._expired(weak)
-        }
-        self.peak = max(self.peak, sum(size for _, size in self._storages.values()))
-        return result
 
 
 class Endless:

@@ -1,4 +1,5 @@
 import importlib.util
+import math
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import segmentation_models_pytorch as smp
 import timm
 import torch
+from live import Live
 from onnx import numpy_helper
 
 from torchgeo_geosane.architectures import get_architecture
@@ -112,6 +114,20 @@ def test_packaged_prompts_are_mapped(cache_directory: Path) -> None:
     before = copy.stat().st_mtime_ns
     resolve_prompt('ukis:6b_l1c', ARCHITECTURE, SENSOR, seed=0).open()
     assert copy.stat().st_mtime_ns == before
+
+
+def test_several_packaged_prompts_take_no_memory() -> None:
+    """Beyond the rows that were asked for, whatever the files hold: four times 39 MB."""
+    prompts = [resolve_prompt(name, ARCHITECTURE, SENSOR, seed=0) for name in NAMES]
+    for prompt in prompts:
+        prompt.open()  # Once each is read whole, to make the copy.
+    with Live() as live:
+        sources = [prompt.open() for prompt in prompts]
+        rows = [source.rows(name, 0, 1) for source in sources for name in source.names()]
+    assert len(rows) > 2000
+    # Copies are verified when they are opened, tensor by tensor.
+    largest = max(math.prod(sources[0].shape(name)) for name in sources[0].names())
+    assert live.peak < sum(row.nbytes for row in rows) + 4 * largest
 
 
 def test_no_room_for_the_copy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
