@@ -215,7 +215,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument('--small', action='store_true', help='a small zoo, in half a minute of one core; no report')
+    parser.add_argument(
+        '--small', action='store_true', help='a small zoo, in half a minute of one core; no report'
+    )
     parser.add_argument('--output', type=Path, default=ROOT / 'output' / 'zoo')
     parser.add_argument('--steps', type=int, default=200, help='of training a foundry')
     parser.add_argument('--seeds', type=int, default=16, help='of the few labels')
