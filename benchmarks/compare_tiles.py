@@ -10,11 +10,12 @@
 
 MobileNetV3-Large and MobileNetV2 with the packaged prompts of each, which are of unrelated lineages. Does
 the runs that ``output/compare`` has no record of (seconds each), aggregates them, and writes
-docs/benchmarks/compare_*.{md,csv}. Names as arguments do some of the comparisons only.
+docs/benchmarks/compare_*.{md,csv,png}. Names as arguments do some of the comparisons only.
 """
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -107,8 +108,10 @@ def aggregate(name: str, tasks: list[str]) -> None:
         *('--initialisations', *(start for start in STARTS if start != 'ties')),
     )
     origin = f'{machine()} Regenerate: `python benchmarks/compare_tiles.py {" ".join(tasks)}`.'
-    report = (folder / 'aggregate.md').read_text()
-    (OUT / f'compare_{name}.md').write_text(f'{origin}\n\n{report}')
+    lines = (folder / 'aggregate.md').read_text().split('\n')
+    tables = '\n'.join(line for line in lines if not line.startswith('!['))
+    (OUT / f'compare_{name}.md').write_text(f'{origin}\n\n{tables.rstrip()}\n')
+    shutil.copyfile(folder / 'minus_prompt.png', OUT / f'compare_{name}.png')
 
 
 def configuration(asked: Tiles, starts: list[str]) -> dict[str, Any]:

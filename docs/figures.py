@@ -18,10 +18,7 @@ from torchgeo_geosane.compare.figures import (
     to_svg,
 )
 
-TASKS = {
-    **tables.SCENES,
-    **{f'Climate zones, {title}': name for title, name in tables.TILES.items()},
-}
+TASKS = tables.SCENES | tables.TILES
 Row = dict[str, str]
 _NUMBER = r'[-+]?[\d,]*\.?\d+'
 

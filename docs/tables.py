@@ -30,7 +30,12 @@ README = Path(__file__).parents[1] / 'README.md'
 MEASURED = Path(__file__).parent / 'benchmarks'
 
 SCENES = {'Landsat-7': 'landsat7', 'Sentinel-2': 'sentinel2_landuse'}
-TILES = {'MobileNetV2': 'climate_v2', 'MobileNetV3-Large': 'climate_v3'}
+TILES = {
+    'Climate zones, MobileNetV2': 'climate_v2',
+    'Climate zones, MobileNetV3': 'climate_v3',
+    'Water, MobileNetV2': 'water_v2',
+    'Water, MobileNetV3': 'water_v3',
+}
 STARTS = {
     'scratch': 'from scratch',
     'prompt': 'the prompt',
@@ -85,6 +90,17 @@ def starts(tasks: Mapping[str, str], shown: Collection[str]) -> str:
             if start in shown
         ],
     )
+
+
+def differences(tasks: Mapping[str, str], shown: Collection[str]) -> str:
+    """What some starts are worth beside the prompt, whose own means stand in its row."""
+    measured = [results(name, ('prompt',)) for name in tasks.values()]
+    rows = []
+    for start, title in STARTS.items():
+        if start in shown:
+            at = 0 if start == 'prompt' else 1
+            rows.append([title, *(_worth(found, start)[at] for found in measured)])
+    return _table(['start', *tasks], rows)
 
 
 def results(name: str, references: Sequence[str] = REFERENCES) -> Results:
@@ -278,13 +294,13 @@ TABLES: dict[str, Callable[[], str]] = {
 
 def updated_readme(text: str) -> str:
     """README.md with its tables as the measurements have them now."""
-    for name, tasks, shown in (
-        ('tiles', TILES, TILE_STARTS),
-        ('scenes', SCENES, SCENE_STARTS),
+    for name, table in (
+        ('tiles', differences(TILES, TILE_STARTS)),
+        ('scenes', starts(SCENES, SCENE_STARTS)),
     ):
         begin, end = f'<!-- {name}: python docs/tables.py -->', f'<!-- /{name} -->'
         before, rest = text.split(begin)
-        text = f'{before}{begin}\n\n{starts(tasks, shown)}\n{end}{rest.split(end)[1]}'
+        text = f'{before}{begin}\n\n{table}\n{end}{rest.split(end)[1]}'
     return text
 
 
