@@ -1,5 +1,6 @@
 """A model with its units in another order: a view, of which only what is asked for is read."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
@@ -10,6 +11,8 @@ from torchgeo_geosane.alignment.groups import Axis, Groups, Places
 from torchgeo_geosane.foundry.source import TensorSource
 from torchgeo_geosane.foundry.stored import as_matrix
 
+# Values of a tensor up to which reading it whole takes less time than reading rows one by one.
+_READ_WHOLE = 2**21
 # An odd number: the seeds of the groups of a model differ.
 _STRIDE = 2_654_435_761
 
@@ -50,8 +53,7 @@ class PermutedSource:
         if not dims:
             return self._source.rows(name, start, stop)
         if 0 in dims:
-            wanted = self._places[name, 0][start:stop]
-            rows = as_matrix(self._source.read(name)).index_select(0, wanted)
+            rows = self._rows_at(name, self._places[name, 0][start:stop])
         else:
             rows = self._source.rows(name, start, stop)
         rows = rows.reshape(len(rows), *self.shape(name)[1:])
@@ -59,6 +61,13 @@ class PermutedSource:
             if dim:
                 rows = rows.index_select(dim, self._places[name, dim])
         return as_matrix(rows)
+
+    def _rows_at(self, name: str, wanted: Tensor) -> Tensor:
+        """Rows of the source, in any order; a large tensor is not read whole for a few of them."""
+        shape = self.shape(name)
+        if math.prod(shape) > _READ_WHOLE and len(wanted) < shape[0] // 4:
+            return torch.cat([self._source.rows(name, at, at + 1) for at in wanted.tolist()])
+        return as_matrix(self._source.read(name)).index_select(0, wanted)
 
 
 class RandomPlaces(Mapping[Axis, Tensor]):
