@@ -18,7 +18,7 @@ from torchgeo_geosane.compare.figures import (
     to_svg,
 )
 
-TASKS = tables.SCENES | tables.TILES
+TASKS = tables.SCENES | tables.TILES | tables.FEW
 Row = dict[str, str]
 _NUMBER = r'[-+]?[\d,]*\.?\d+'
 

@@ -36,6 +36,12 @@ TILES = {
     'Water, MobileNetV2': 'water_v2',
     'Water, MobileNetV3': 'water_v3',
 }
+FEW = {
+    'A tenth of the labels, MobileNetV2': 'climate_v2_tenth',
+    'A tenth of the labels, MobileNetV3': 'climate_v3_tenth',
+    'A hundredth of the labels, MobileNetV2': 'climate_v2_hundredth',
+    'A hundredth of the labels, MobileNetV3': 'climate_v3_hundredth',
+}
 STARTS = {
     'scratch': 'from scratch',
     'prompt': 'the prompt',
