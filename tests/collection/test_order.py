@@ -83,6 +83,18 @@ def test_lineages(folder: Path) -> None:
     assert lineages == {'a0': 'a0', 'a1': 'a0', 'a2': 'a0', 'b0': 'b0', 'b1': 'b0', 'c0': 'c0'}
 
 
+def test_a_lineage_reaches_over_architectures(folder: Path) -> None:
+    """A backbone under other names, with another head, began where the others did."""
+    inside = {f'encoder.{name}': tensor for name, tensor in finetuned(network(0), 5).items()}
+    torch.save(inside | {'decoder.weight': torch.randn(4, 5, 3, 3)}, folder / 'd0.pt')
+    found = collected(folder)
+    assert Path(found['d0'].lineage or '').stem == 'a0'
+    assert found['d0'].reference is None
+    split = collected(folder, Split(held_out=0.5, seed=0))
+    related = {split[name].split for name in ('a0', 'a1', 'a2', 'd0')}
+    assert len(related) == 1
+
+
 def test_all_are_aligned_to_the_medoid(folder: Path) -> None:
     found = collected(folder)
     (reference,) = {entry.reference for entry in found.values()}

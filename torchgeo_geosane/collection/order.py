@@ -3,18 +3,16 @@
 Models of one architecture that were trained apart have their units in orders of their own; to a
 foundry they are noise to each other. Each is aligned to one of them, the *reference*: the one that
 is named, or else the medoid, which resembles the others most. Models finetuned from one start, a
-*lineage*, resemble each other as they are, so all of them move alike; and what has been trained on
-must not be held out as a sibling.
+*lineage*, resemble each other as they are, so all of them of one architecture move alike; and what has
+been trained on must not be held out as a sibling, whatever is built around what they share.
 """
 
 import dataclasses
 import hashlib
 import logging
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -31,6 +29,7 @@ from torchgeo_geosane.alignment import (
 )
 from torchgeo_geosane.collection.base import CollectionError, TrainedModel
 from torchgeo_geosane.collection.contents import floating_shapes
+from torchgeo_geosane.collection.kin import SIBLINGS, cosines, group, kin
 from torchgeo_geosane.collection.mapped import map_weights, open_mapped
 from torchgeo_geosane.errors import did_you_mean
 from torchgeo_geosane.foundry.source import RenamedSource, TensorSource
@@ -38,12 +37,6 @@ from torchgeo_geosane.prompts.weights_file import Format, format_of
 from torchgeo_geosane.providers.catalog import ARCHITECTURES
 
 logger = logging.getLogger(__name__)
-
-# Mean cosine of the weights of two models from which they are siblings. Finetuned from one start they
-# had .5 to .98 in what was measured, trained apart at most .17.
-SIBLINGS = 0.3
-# Of each model about so many values are compared, the same places of all.
-_SAMPLED = 200_000
 
 
 def put_in_order(
@@ -84,7 +77,7 @@ def put_in_order(
             for model in _order_alike(alike, align_units, references):
                 ordered[model.name] = model
                 bar.update()
-    return [ordered[model.name] for model in models]
+    return _join_lineages([ordered[model.name] for model in models])
 
 
 def find_siblings(models: Iterable[TrainedModel], held_out: set[str]) -> set[str]:
@@ -161,7 +154,7 @@ def _order_equals(
     models: tuple[TrainedModel, ...], groups: tuple[Groups, ...], references: Sequence[str]
 ) -> Iterator[TrainedModel]:
     likeness = _likeness(models)
-    lineages = _lineages(likeness >= SIBLINGS)
+    lineages = group(likeness >= SIBLINGS)
     named = [index for index, model in enumerate(models) if model.name in references]
     if len(named) > 1:
         two = ' and '.join(repr(models[index].name) for index in named[:2])
@@ -188,6 +181,29 @@ def _order_equals(
         yield found
 
 
+def _likeness(models: Sequence[TrainedModel]) -> Tensor:
+    """Mean cosine of all pairs of models of one architecture: ``[n, n]``."""
+    shapes = [floating_shapes(_open(model)) for model in models]
+    common = [
+        name
+        for name, shape in shapes[0].items()
+        if len(shape) > 1 and all(other.get(name) == shape for other in shapes)
+    ]
+    return cosines([(_open(model), common) for model in models])
+
+
+def _join_lineages(models: Sequence[TrainedModel]) -> list[TrainedModel]:
+    """Make one lineage of those that share what they began from, be they of other architectures."""
+    firsts = [model for model in models if model.lineage == model.name]
+    related = kin([(_open(model), floating_shapes(_open(model))) for model in firsts])
+    joined = {
+        model.name: firsts[first].name for model, first in zip(firsts, group(related), strict=True)
+    }
+    return [
+        dataclasses.replace(model, lineage=joined[model.lineage or model.name]) for model in models
+    ]
+
+
 def _align(model: TrainedModel, reference: TrainedModel, groups: Groups) -> Alignment:
     hashes = [each.locate()[1] for each in (model, reference)]
 
@@ -208,41 +224,6 @@ def _moved_alike(move: Alignment, model: TrainedModel, reference: TrainedModel) 
     source, target = _floating(model), _floating(reference)
     before, after = (similarity(each, target) for each in (source, move.view(source)))
     return dataclasses.replace(move, before=before, after=after)
-
-
-def _likeness(models: Sequence[TrainedModel]) -> Tensor:
-    """Mean cosine of all pairs, as the models are: ``[n, n]``."""
-    shapes = [floating_shapes(_open(model)) for model in models]
-    common = [
-        name
-        for name, shape in shapes[0].items()
-        if len(shape) > 1 and all(other.get(name) == shape for other in shapes)
-    ]
-    total = sum(math.prod(shapes[0][name]) for name in common)
-    step = max(1, total // _SAMPLED)
-    sampled = torch.stack([_sample(_open(model), common, step) for model in models])
-    return sampled @ sampled.T
-
-
-def _sample(source: TensorSource, names: Sequence[str], step: int) -> Tensor:
-    """Every so manieth value of some tensors, each tensor in units of its size: of norm 1."""
-    pieces = []
-    for name in names:
-        values = source.read(name).flatten()[::step].float()
-        norm = values.norm()
-        pieces.append(values * (len(values) ** 0.5 / norm) if norm else values)
-    found = torch.cat(pieces) if pieces else torch.zeros(1)
-    return torch.nn.functional.normalize(found, dim=0)
-
-
-def _lineages(related: Tensor) -> list[int]:
-    """For each model the first that it is related to, be it through others."""
-    first = list(range(len(related)))
-    for one, other in related.nonzero().tolist():
-        low, high = sorted((first[one], first[other]))
-        if low != high:
-            first = [low if each == high else each for each in first]
-    return first
 
 
 def _groups(model: TrainedModel, shapes: dict[str, tuple[int, ...]]) -> Groups:
