@@ -20,7 +20,7 @@ import yaml
 from measure import machine
 from torch import Tensor
 
-from torchgeo_geosane.collection import ManifestEntry, collect
+from torchgeo_geosane.collection import collect
 from torchgeo_geosane.collection.order import put_in_order
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.training import CollectionConfig
@@ -30,12 +30,6 @@ from torchgeo_geosane.training.store import OpenedModel
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / 'docs' / 'benchmarks' / 'foundry.md'
 RECIPE = ROOT / 'torchgeo_geosane' / 'foundry' / 'embedded' / 'train.yaml'
-# Siblings whose names differ in a prefix.
-KELP = {
-    'kelp-o-matic/kelp_species',
-    'kelp-o-matic/mussel_presence',
-    'kelp-o-matic-0.6.0/mussel_presence',
-}
 WIDTHS = (64, 96, 128, 160, 192, 208, 216)
 
 
@@ -81,20 +75,11 @@ def errors(foundry: FoundryConfig, collection: CollectionConfig) -> list[Row]:
         others = [
             moments[other]
             for other, one in enumerate(models)
-            if not related(one.entry, model.entry)
+            if one.entry.lineage != model.entry.lineage
         ]
         left_out = linear_errors(others, moments[number])
         rows.append(Row(model.entry.name, left_out, linear_errors(moments, moments[number])))
     return rows
-
-
-def related(one: ManifestEntry, other: ManifestEntry) -> bool:
-    """Whether two networks come from one start, as far as their tensors' names do not hide it.
-
-    All these EfficientNet-B4 began from ImageNet's; networks of one archive may differ in a prefix.
-    """
-    families = ['B4' in (entry.architecture or '') for entry in (one, other)]
-    return one.lineage == other.lineage or all(families) or {one.name, other.name} <= KELP
 
 
 def moments_of(model: OpenedModel, size: int) -> Moments:
