@@ -23,7 +23,7 @@ from statistics import mean
 
 import torch
 import yaml
-from foundry import moments_of, related
+from foundry import moments_of
 from foundry_networks import TASKS, Task, bicubic
 from measure import machine
 from torch import Tensor
@@ -143,7 +143,7 @@ def main() -> None:
             strangers = [
                 moments[other]
                 for other in trained
-                if not related(opened[other].entry, opened[name].entry)
+                if opened[other].entry.lineage != opened[name].entry.lineage
             ]
             codes = shared | {'linear, lineage left out': _components(strangers)}
             rows += _linear_rows(judged, codes)
