@@ -66,8 +66,8 @@ STARTS = {
 SCENE_STARTS = ('scratch', 'prompt', 'soup', 'generated', 'generated_average')
 METRICS = ('test_mIoU', 'test_AverageAccuracy')
 TILE_STARTS = (
-    *('scratch', 'prompt', 'second', 'soup', 'average_aligned', 'greedy_soup', 'prompt_noise'),
-    *('generated_one_prompt', 'generated_one_prompt_wide', 'generated_mean', 'generated_best'),
+    *('scratch', 'prompt', 'prompt_noise', 'soup', 'average_aligned', 'greedy_soup'),
+    *('generated_one_prompt', 'generated_mean'),
 )
 
 _LETTERS = {'torchgeo': 'T', 'ukis': 'P', 'kelp': 'P', 'mobilenet': 'P', 'timm': 'I'}
