@@ -132,13 +132,15 @@ def test_the_command_says_as_what_probabilities_are_kept(
         with rasterio.open(out) as file:
             known = file.dataset_mask() > 0
             values = file.read().astype(np.float32) * np.array(file.scales)[:, None, None]
+            bits = file.tags(1, ns='IMAGE_STRUCTURE').get('NBITS')
+            found[stored] = f'float{bits}' if bits else file.dtypes[0]
         np.testing.assert_allclose(
             values[:, known],
             shares[:, known],
             atol={'uint8': 0.5 / 254, 'float16': 2**-12, 'float32': 0}[stored] + 1e-5,
         )
-        found[stored] = out.stat().st_size
-    assert found['uint8'] < found['float16'] < found['float32']
+    # How small a file gets is GDAL's affair: of 16 bits, it stores whatever lies beyond the edges.
+    assert all(stored == kept for stored, kept in found.items()), found
     with pytest.raises(SystemExit):
         cli.main([*map(str, [*arguments, '--out', tmp_path / 'x.tif', '--probabilities=a'])])
 
