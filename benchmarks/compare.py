@@ -39,7 +39,7 @@ COMPARISONS = {
     'sentinel2_landuse': Comparison('sentinel2_landuse'),
     'landsat7': Comparison('landsat7'),
     'lightweight': Comparison('lightweight'),
-    'ensemble': Comparison('ensemble', ('--seeds=4',)),
+    'ensemble': Comparison('ensemble', ('--seeds=5',)),
     'linear_probe': Comparison('landsat7', ('--methods=["linear_probe"]', *_FOUR)),
     'tenth': Comparison('landsat7', ('--fractions=[0.1]', *_FOUR)),
     'hundredth': Comparison('landsat7', ('--fractions=[0.01]', *_FOUR)),
