@@ -144,6 +144,18 @@ def align(world: Path, output: Path, task: tuple[Variant, int]) -> None:
     path = output / f'{variant.key}-{seed}.json'
     if path.exists():
         return
+    data, model = prepare(world, variant, seed, off_centre=0.8)
+    trainer = trainer_of(8)
+    trainer.fit(model, datamodule=data)
+    found = trainer.test(model, datamodule=data, verbose=False)[0]
+    record = {name: found[f'test_{name}'] for name in RECALLS}
+    store(path, {**record, 'places': len(data.test_dataset)})
+
+
+def prepare(
+    world: Path, variant: Variant, seed: int, off_centre: float
+) -> tuple[GeoPhotosDataModule, GeoAlignmentTask]:
+    """Data and task of a run, which begins with its seed."""
     torch.set_num_threads(1)
     seed_everything(seed, verbose=False)
     data = GeoPhotosDataModule(
@@ -152,11 +164,11 @@ def align(world: Path, output: Path, task: tuple[Variant, int]) -> None:
         batch_size=64,
         size=variant.size,
         photo_size=PHOTO,
-        off_centre=0.8,
+        off_centre=off_centre,
         split=variant.split,
         seed=seed,
     )
-    model = GeoAlignmentTask(
+    task = GeoAlignmentTask(
         'test_resnet',
         'test_resnet',
         in_channels=4,
@@ -168,11 +180,7 @@ def align(world: Path, output: Path, task: tuple[Variant, int]) -> None:
         interpolation=variant.interpolation,
         lr=2e-3,
     )
-    trainer = trainer_of(8)
-    trainer.fit(model, datamodule=data)
-    found = trainer.test(model, datamodule=data, verbose=False)[0]
-    record = {name: found[f'test_{name}'] for name in RECALLS}
-    store(path, {**record, 'places': len(data.test_dataset)})
+    return data, task
 
 
 def trainer_of(epochs: int) -> Trainer:

@@ -20,24 +20,26 @@ from geo_alignment import (
     DOCS,
     OUTPUT,
     Values,
+    Variant,
     cell,
     make_world,
+    prepare,
     store,
     table_of,
     trainer_of,
     values_of,
 )
-from lightning.pytorch import seed_everything
 from measure import machine
 
 from torchgeo_geosane.compare.statistics import Mean
 from torchgeo_geosane.datamodules import GeoPhotosDataModule
 from torchgeo_geosane.models.interpolation import Interpolation
+from torchgeo_geosane.models.location import GLOBAL_SIGMAS
 from torchgeo_geosane.tasks import GeoAlignmentTask
 from torchgeo_geosane.tasks.contrast import recall, same_place
 
 # Many places seen three times teach more than few seen often, in as many steps.
-PLACES, SIZE, PHOTO, EPOCHS = 8000, 96, 32, 3
+PLACES, SIZE, EPOCHS = 8000, 96, 3
 WITHIN = (1, 10)
 PAIRS = ('photo to image', 'outer photo to image', 'image to photo')
 COUNTS = ('places', 'outer', 'trained')
@@ -56,29 +58,10 @@ def align(world: Path, output: Path, task: tuple[Interpolation, int]) -> None:
     path = output / f'away-{way}-{seed}.json'
     if path.exists():
         return
-    torch.set_num_threads(1)
-    seed_everything(seed, verbose=False)
-    data = GeoPhotosDataModule(
-        {'sentinel2_4': str(world / 'scene.tif')},
-        world / 'photos.csv',
-        batch_size=64,
-        size=SIZE,
-        photo_size=PHOTO,
-        off_centre=1.0,
-        split='region',
-        seed=seed,
+    variant = Variant(
+        f'away-{way}', WAYS[way], ('incl',), way, split='region', sigmas=GLOBAL_SIGMAS, size=SIZE
     )
-    model = GeoAlignmentTask(
-        'test_resnet',
-        'test_resnet',
-        in_channels=4,
-        embed_dim=64,
-        location_hidden=64,
-        queue_size=1024,
-        objectives=('incl',),
-        interpolation=way,
-        lr=2e-3,
-    )
+    data, model = prepare(world, variant, seed, off_centre=1.0)
     model.to(memory_format=torch.channels_last)
     trainer = trainer_of(EPOCHS)
     trainer.fit(model, datamodule=data)

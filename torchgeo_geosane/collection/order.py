@@ -183,19 +183,21 @@ def _order_equals(
 
 def _likeness(models: Sequence[TrainedModel]) -> Tensor:
     """Mean cosine of all pairs of models of one architecture: ``[n, n]``."""
-    shapes = [floating_shapes(_open(model)) for model in models]
+    sources = [_open(model) for model in models]
+    shapes = [floating_shapes(source) for source in sources]
     common = [
         name
         for name, shape in shapes[0].items()
         if len(shape) > 1 and all(other.get(name) == shape for other in shapes)
     ]
-    return cosines([(_open(model), common) for model in models])
+    return cosines([(source, common) for source in sources])
 
 
 def _join_lineages(models: Sequence[TrainedModel]) -> list[TrainedModel]:
     """Make one lineage of those that share what they began from, be they of other architectures."""
     firsts = [model for model in models if model.lineage == model.name]
-    related = kin([(_open(model), floating_shapes(_open(model))) for model in firsts])
+    sources = [_open(model) for model in firsts]
+    related = kin([(source, floating_shapes(source)) for source in sources])
     joined = {
         model.name: firsts[first].name for model, first in zip(firsts, group(related), strict=True)
     }

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -111,11 +111,7 @@ class ComparisonConfig:
     def _check_variants(self) -> None:
         own = self.material.spec
         for name, spec in self._variants.items():
-            if name in INITIALISATIONS or not _NAME.fullmatch(name):
-                raise ComparisonError(
-                    f'{name!r} cannot be the name of a variant: take letters, digits and ".", "-", '
-                    '"_", and no name of an initialisation'
-                )
+            _check_name(name, 'variant', {'an initialisation': INITIALISATIONS})
             if (spec.architecture, spec.sensor) != (own.architecture, own.sensor):
                 raise ComparisonError(
                     f'variant {name!r} is of {spec.architecture} for {spec.sensor}, the weights are of '
@@ -123,13 +119,9 @@ class ComparisonConfig:
                 )
 
     def _check_models(self) -> None:
-        taken = {*INITIALISATIONS, *self.variants}
+        taken = {'an initialisation': INITIALISATIONS, 'a variant': self.variants}
         for name, arguments in self.models.items():
-            if name in taken or not _NAME.fullmatch(name):
-                raise ComparisonError(
-                    f'{name!r} cannot be the name of a model: take letters, digits and ".", "-", '
-                    '"_", and no name of an initialisation or a variant'
-                )
+            _check_name(name, 'model', taken)
             if not isinstance(arguments, Mapping) or not arguments:
                 raise ComparisonError(
                     f"model {name!r} needs the arguments that make the fit's model another one, "
@@ -219,3 +211,12 @@ class ComparisonConfig:
         known = [_HARNESS, self.fit, self.metric, self.mode, *more]
         text = json.dumps(known, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _check_name(name: str, what: str, taken: Mapping[str, Collection[str]]) -> None:
+    """Refuse what cannot name a variant or a model: it names files, and is told from other names."""
+    if not _NAME.fullmatch(name) or any(name in names for names in taken.values()):
+        raise ComparisonError(
+            f'{name!r} cannot be the name of a {what}: take letters, digits and ".", "-", "_", and no '
+            f'name of {" or ".join(taken)}'
+        )

@@ -15,10 +15,7 @@ DetokenizerKind = Literal['linear', 'hidden', 'skip']
 
 # Attention over a window takes memory and time; no foundry known uses more than 512 tokens.
 MAX_WINDOW = 65_536
-_SIZES = (
-    *('d_model', 'nhead', 'latent_dim', 'token_size', 'window'),
-    'position_buckets',
-)
+_SIZES = ('d_model', 'nhead', 'latent_dim', 'token_size', 'window', 'position_buckets')
 
 
 @dataclass(frozen=True, kw_only=True)
