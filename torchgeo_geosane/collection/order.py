@@ -11,7 +11,9 @@ import dataclasses
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -37,6 +39,43 @@ from torchgeo_geosane.prompts.weights_file import Format, format_of
 from torchgeo_geosane.providers.catalog import ARCHITECTURES
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A model at hand: found, hashed and opened once.
+
+    Attributes:
+        model: The model.
+        path: Its file.
+        sha256: The file's hash.
+        source: Its floating-point tensors.
+        shapes: Their shapes, in order.
+    """
+
+    model: TrainedModel
+    path: Path
+    sha256: str
+    source: TensorSource
+    shapes: Mapping[str, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, model: TrainedModel) -> '_Opened':
+        path, sha256 = model.locate()
+        source = open_mapped(map_weights(path, sha256))
+        shapes = floating_shapes(source)
+        floating = RenamedSource(source, {name: name for name in shapes})
+        return cls(model, path, sha256, floating, shapes)
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    def groups(self) -> Groups:
+        """Its groups: of its own layers where its file says them, else of its architecture."""
+        if format_of(self.path) is Format.NCNN:
+            return groups_of_ncnn(self.path)
+        return groups_of(self.shapes, _timm_name(self.model))
 
 
 def put_in_order(
@@ -73,11 +112,12 @@ def put_in_order(
     with tqdm(
         total=len(models), desc='aligning', unit='model', disable=not progress, leave=False
     ) as bar:
-        for alike in _alike(models):
+        opened = {model.name: _Opened.of(model) for model in models}
+        for alike in _alike(opened.values()):
             for model in _order_alike(alike, align_units, references):
                 ordered[model.name] = model
                 bar.update()
-    return _join_lineages([ordered[model.name] for model in models])
+    return _join_lineages([ordered[model.name] for model in models], opened)
 
 
 def find_siblings(models: Iterable[TrainedModel], held_out: set[str]) -> set[str]:
@@ -126,36 +166,35 @@ def hold_out(models: Sequence[TrainedModel], share: float, seed: int) -> set[str
     return {model.name for model in models if model.lineage in chosen}
 
 
-def _alike(models: Sequence[TrainedModel]) -> Iterator[list[TrainedModel]]:
+def _alike(models: Iterable[_Opened]) -> Iterator[list[_Opened]]:
     """The models of each architecture, told by the names and ranks of their tensors."""
-    found: dict[object, list[TrainedModel]] = defaultdict(list)
-    for model in models:
-        shapes = floating_shapes(_open(model))
-        found[tuple((name, len(shape)) for name, shape in sorted(shapes.items()))].append(model)
+    found: dict[object, list[_Opened]] = defaultdict(list)
+    for each in models:
+        found[tuple((name, len(shape)) for name, shape in sorted(each.shapes.items()))].append(each)
     yield from (alike for alike in found.values() if len(alike) > 1)
 
 
 def _order_alike(
-    models: list[TrainedModel], align_units: bool, references: Sequence[str]
+    models: list[_Opened], align_units: bool, references: Sequence[str]
 ) -> Iterator[TrainedModel]:
     """The models of one architecture, by what their groups move: widths may still differ."""
-    by_widths: dict[object, list[tuple[TrainedModel, Groups]]] = defaultdict(list)
-    for model in models:
-        shapes = floating_shapes(_open(model))
-        own = _groups(model, shapes) if align_units else Groups()
+    by_widths: dict[object, list[tuple[_Opened, Groups]]] = defaultdict(list)
+    for each in models:
+        own = each.groups() if align_units else Groups()
+        shapes = each.shapes
         widths: list[object] = [(axis, shapes[axis[0]][axis[1]]) for axis in sorted(own.by_axis)]
-        by_widths[tuple(widths or sorted(shapes.items()))].append((model, own))
+        by_widths[tuple(widths or sorted(shapes.items()))].append((each, own))
     for found in by_widths.values():
         equals, groups = zip(*found, strict=True)
         yield from _order_equals(equals, groups, references)
 
 
 def _order_equals(
-    models: tuple[TrainedModel, ...], groups: tuple[Groups, ...], references: Sequence[str]
+    models: tuple[_Opened, ...], groups: tuple[Groups, ...], references: Sequence[str]
 ) -> Iterator[TrainedModel]:
     likeness = _likeness(models)
     lineages = group(likeness >= SIBLINGS)
-    named = [index for index, model in enumerate(models) if model.name in references]
+    named = [index for index, each in enumerate(models) if each.name in references]
     if len(named) > 1:
         two = ' and '.join(repr(models[index].name) for index in named[:2])
         raise CollectionError(f'{two} are of one architecture: name one of them as its reference')
@@ -164,9 +203,9 @@ def _order_equals(
     reference = models[chosen]
     # Siblings are in one order, so all move as the one does that resembles the others most.
     moves: dict[int, Alignment | None] = {lineages[chosen]: None}
-    for index, (model, own) in enumerate(zip(models, groups, strict=True)):
+    for index, (each, own) in enumerate(zip(models, groups, strict=True)):
         lineage = lineages[index]
-        found = dataclasses.replace(model, lineage=models[lineage].name)
+        found = dataclasses.replace(each.model, lineage=models[lineage].name)
         if own.count and len(models) > 1:
             found = dataclasses.replace(found, reference=reference.name)
             if lineage not in moves:
@@ -176,43 +215,42 @@ def _order_equals(
                 moves[lineage] = aligned if aligned.moved else None
             move = moves[lineage]
             if move is not None:
-                text = to_text(_moved_alike(move, model, reference))
+                text = to_text(_moved_alike(move, each.source, reference.source))
                 found = dataclasses.replace(found, alignment=text)
         yield found
 
 
-def _likeness(models: Sequence[TrainedModel]) -> Tensor:
+def _likeness(models: Sequence[_Opened]) -> Tensor:
     """Mean cosine of all pairs of models of one architecture: ``[n, n]``."""
-    sources = [_open(model) for model in models]
-    shapes = [floating_shapes(source) for source in sources]
     common = [
         name
-        for name, shape in shapes[0].items()
-        if len(shape) > 1 and all(other.get(name) == shape for other in shapes)
+        for name, shape in models[0].shapes.items()
+        if len(shape) > 1 and all(other.shapes.get(name) == shape for other in models)
     ]
-    return cosines([(source, common) for source in sources])
+    return cosines([(each.source, common) for each in models])
 
 
-def _join_lineages(models: Sequence[TrainedModel]) -> list[TrainedModel]:
+def _join_lineages(
+    models: Sequence[TrainedModel], opened: Mapping[str, _Opened]
+) -> list[TrainedModel]:
     """Make one lineage of those that share what they began from, be they of other architectures."""
-    firsts = [model for model in models if model.lineage == model.name]
-    sources = [_open(model) for model in firsts]
-    related = kin([(source, floating_shapes(source)) for source in sources])
+    firsts = [opened[model.name] for model in models if model.lineage == model.name]
+    related = kin([(each.source, each.shapes) for each in firsts])
     joined = {
-        model.name: firsts[first].name for model, first in zip(firsts, group(related), strict=True)
+        each.name: firsts[first].name for each, first in zip(firsts, group(related), strict=True)
     }
     return [
         dataclasses.replace(model, lineage=joined[model.lineage or model.name]) for model in models
     ]
 
 
-def _align(model: TrainedModel, reference: TrainedModel, groups: Groups) -> Alignment:
-    hashes = [each.locate()[1] for each in (model, reference)]
+def _align(model: _Opened, reference: _Opened, groups: Groups) -> Alignment:
+    hashes = [model.sha256, reference.sha256]
 
     def find() -> Alignment:
-        theirs = _floating(reference)
+        theirs = reference.source
         return align(
-            _floating(model),
+            model.source,
             theirs,
             groups,
             lambda: recall_chance(['collection', hashes[1]], theirs, groups),
@@ -221,28 +259,10 @@ def _align(model: TrainedModel, reference: TrainedModel, groups: Groups) -> Alig
     return recall(['collection', *hashes], find)
 
 
-def _moved_alike(move: Alignment, model: TrainedModel, reference: TrainedModel) -> Alignment:
+def _moved_alike(move: Alignment, source: TensorSource, target: TensorSource) -> Alignment:
     """How a model moves as its sibling does, with similarities of its own."""
-    source, target = _floating(model), _floating(reference)
     before, after = (similarity(each, target) for each in (source, move.view(source)))
     return dataclasses.replace(move, before=before, after=after)
-
-
-def _groups(model: TrainedModel, shapes: dict[str, tuple[int, ...]]) -> Groups:
-    """The groups of a model: of its own layers where its file says them, else of its architecture."""
-    path, _ = model.locate()
-    if format_of(path) is Format.NCNN:
-        return groups_of_ncnn(path)
-    return groups_of(shapes, _timm_name(model))
-
-
-def _open(model: TrainedModel) -> TensorSource:
-    return open_mapped(map_weights(*model.locate()))
-
-
-def _floating(model: TrainedModel) -> TensorSource:
-    source = _open(model)
-    return RenamedSource(source, {name: name for name in floating_shapes(source)})
 
 
 def _timm_name(model: TrainedModel) -> str:
