@@ -128,9 +128,8 @@ def case(spec: Spec, config: FoundryConfig, device: str) -> dict[str, Any]:
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     gemm.append(gemm_seconds(config, 100_000, dtype, device))
     result = sum(tensor.nbytes for tensor in generated.tensors.values()) / 2**20
-    # In float32 the foundry stays in its file's pages; only its bfloat16 copy is memory of ours.
     numbers = sum(parameter.numel() for parameter in WeightAutoencoder(config).parameters())
-    foundry = 2 * numbers / 2**20 if dtype == torch.bfloat16 and device == 'cpu' else 0
+    foundry = dtype.itemsize * numbers / 2**20 if device == 'cpu' else 0
     tokens = count_tokens(generated, config)
     scale = flops(config, tokens) / flops(config, 100_000)
     plain = statistics.mean(gemm) * scale

@@ -42,7 +42,7 @@ ROW = """| {precision} | {peak:.2f} GB | {resident:.2f} GB | {cpu:.0f} ({wall:.0
 """
 FOOTER = """
 *Memory* is anonymous memory, which cannot be dropped; {before:.2f} GB of it are Python, torch and timm. The foundry is
-in memory in float32, for bfloat16 products once more in bfloat16. The resident set counts also the pages of the mapped
+in memory once, in the products' precision. The resident set counts also the pages of the mapped
 file, which the system drops when it needs room. Time without the loading grows with the number of tokens, which is
 a model's parameters divided by {token}.
 """
@@ -61,7 +61,7 @@ def measure(path: Path, architecture: str, precision: Precision) -> dict[str, fl
     """Generate once: memory in GB of 10**9 bytes, times in seconds, and the number of tokens."""
     spec = Spec(architecture, 'rgb', ('random',), str(path), precision=precision)
     before, begun = memory('RssAnon'), time.process_time()
-    Foundry.load(str(path))
+    Foundry.load(str(path), precision=getattr(torch, precision))
     load = time.process_time() - begun
     with peak_memory() as peak:
         cpu, wall = time.process_time(), time.perf_counter()

@@ -109,7 +109,8 @@ def create(
     prompts = spec.resolve_prompts()
     wanted = get_architecture(spec.architecture, spec.target.in_chans)
     sources = _open(prompts, wanted.stems)
-    foundry = Foundry.load(spec.foundry, _device(device))
+    precision = getattr(torch, spec.precision)
+    foundry = Foundry.load(spec.foundry, _device(device), precision)
     layout = _layout(spec, foundry, wanted, sources)
     sampler = foundry.bind(spec.sampler, spec.architecture, layout)
     places = foundry.places(layout)
@@ -185,7 +186,7 @@ def _fill(
     together: bool,
 ) -> None:
     """Encode, sample and decode; write every candidate's tokens in place."""
-    engine = Engine(foundry.model, getattr(torch, spec.precision))
+    engine = Engine(foundry.model)
     seeds = [candidate.spec.seed for candidate in candidates]
     try:
         run = partial(run_together, engine) if together else engine.run

@@ -9,7 +9,7 @@ import pytest
 import torch
 from golden import MakeModel
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from torchgeo_geosane.foundry import checkpoint
 from torchgeo_geosane.foundry.autoencoder import WeightAutoencoder
@@ -104,6 +104,23 @@ def test_half_precision_on_disk(make_model: MakeModel, tmp_path: Path) -> None:
     loaded = Foundry.load(str(tmp_path / 'f.safetensors')).model
     assert loaded.tokenizer.weight.dtype == torch.float32
     assert torch.equal(loaded.tokenizer.weight, model.tokenizer.weight.half().float())
+
+
+def test_linear_maps_in_half_precision(make_model: MakeModel, tmp_path: Path) -> None:
+    model = make_model()
+    checkpoint.save(tmp_path / 'f.safetensors', model, {})
+    loaded = Foundry.load(str(tmp_path / 'f.safetensors'), precision=torch.bfloat16).model
+    norms = {
+        f'{name}.{parameter}'
+        for name, module in model.named_modules()
+        if isinstance(module, nn.LayerNorm)
+        for parameter, _ in module.named_parameters()
+    }
+    kept = {name for name, tensor in loaded.named_parameters() if tensor.dtype == torch.float32}
+    assert norms
+    assert kept == norms
+    for name, tensor in loaded.named_parameters():
+        assert torch.equal(tensor, model.get_parameter(name).to(tensor.dtype))
 
 
 def test_official_safetensors_without_div_term(golden_copy: Path) -> None:

@@ -235,22 +235,14 @@ class WeightAutoencoder(nn.Module):
         """Type of the matrix products; norms, positions and residual stream stay float32."""
         return self.tokenizer.weight.dtype
 
-    def with_products_in(self, dtype: torch.dtype) -> 'WeightAutoencoder':
-        """The same autoencoder with its linear maps in another type, cast once; the rest is shared.
-
-        For inference alone: training casts its products with ``torch.autocast``.
-        """
-        if dtype == self.dtype:
-            return self
-        linear = {name for name, module in self.named_modules() if isinstance(module, nn.Linear)}
-        with torch.device('meta'):
-            copy = WeightAutoencoder(self.config)
-        state = {
-            name: tensor.to(dtype) if name.rpartition('.')[0] in linear else tensor
-            for name, tensor in self.state_dict().items()
+    def linear_maps(self) -> set[str]:
+        """Names of the weights and biases whose type is that of the matrix products."""
+        return {
+            f'{name}.{parameter}'
+            for name, module in self.named_modules()
+            if isinstance(module, nn.Linear)
+            for parameter, _ in module.named_parameters()
         }
-        copy.load_state_dict(state, assign=True)
-        return copy.train(self.training).requires_grad_(False)
 
     def encode(self, tokens: Tensor, positions: Tensor, kinds: Tensor | None = None) -> Tensor:
         """Encode windows of tokens.

@@ -134,8 +134,13 @@ def read_metadata(path: Path) -> Mapping[str, str]:
 
 
 @isolated
-def build(checkpoint: Checkpoint) -> WeightAutoencoder:
-    """The autoencoder of a checkpoint, in float32, in evaluation mode.
+def build(checkpoint: Checkpoint, precision: torch.dtype = torch.float32) -> WeightAutoencoder:
+    """The autoencoder of a checkpoint, in evaluation mode.
+
+    Args:
+        checkpoint: What was read.
+        precision: Type of its linear maps, and so of its matrix products; all else is float32. For
+            inference alone: training casts products with ``torch.autocast``.
 
     Raises:
         FoundryError: If a tensor is missing, unknown, not finite, or of the wrong shape or type (it
@@ -145,12 +150,10 @@ def build(checkpoint: Checkpoint) -> WeightAutoencoder:
         model = WeightAutoencoder(checkpoint.config)
     wanted = model.state_dict()
     _check_tensors(wanted, checkpoint.tensors)
-    _check_memory(4 * sum(tensor.numel() for tensor in wanted.values()))
+    types = dict.fromkeys(wanted, torch.float32) | dict.fromkeys(model.linear_maps(), precision)
+    _check_memory(sum(types[name].itemsize * tensor.numel() for name, tensor in wanted.items()))
     with telling(FoundryError, 'the foundry cannot be read'):
-        state = {n: t.read(n).to(torch.float32) for n, t in checkpoint.tensors.items()}
-    for name, tensor in state.items():
-        if not all_finite(tensor):
-            raise FoundryError(f'the foundry is damaged: {name!r} holds NaN or infinite values')
+        state = {n: _read_finite(n, t).to(types[n]) for n, t in checkpoint.tensors.items()}
     if _DIV_TERM in wanted and _DIV_TERM not in state:
         state[_DIV_TERM] = SinusoidalPositions(checkpoint.config).div_term
     model.load_state_dict(state, assign=True)
@@ -217,6 +220,13 @@ def fingerprint(path: str | Path) -> str:
                 while block := stream.read(1 << 22):
                     digest.update(block)
     return digest.hexdigest()
+
+
+def _read_finite(name: str, stored: StoredTensor) -> Tensor:
+    tensor = stored.read(name).to(torch.float32)
+    if not all_finite(tensor):
+        raise FoundryError(f'the foundry is damaged: {name!r} holds NaN or infinite values')
+    return tensor
 
 
 def _read_pickle(path: Path) -> dict[str, StoredTensor]:

@@ -74,9 +74,9 @@ class Engine:
         device: Where it runs.
     """
 
-    def __init__(self, model: WeightAutoencoder, precision: torch.dtype = torch.float32) -> None:
-        """Prepare to run ``model`` where it lies, its matrix products in ``precision``."""
-        self.model = model.with_products_in(precision)
+    def __init__(self, model: WeightAutoencoder) -> None:
+        """Prepare to run ``model`` where it lies, in the type that it has."""
+        self.model = model
         self.device = next(model.parameters()).device
         self._batch = BATCH.get(self.device.type, 8)
 

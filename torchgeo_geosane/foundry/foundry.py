@@ -31,7 +31,7 @@ class Foundry:
     Attributes:
         name: ``embedded``, a Hub repository (``owner/name``, optionally ``@revision``), or a path.
         config: Sizes and variants.
-        model: The autoencoder, float32, in evaluation mode.
+        model: The autoencoder, in evaluation mode.
         fingerprint: What identifies its weights: a sha256, or the Hub's commit.
         info: What its file says about itself.
         known: What it knows of single architectures.
@@ -45,7 +45,12 @@ class Foundry:
     known: tuple[Known, ...] = field(default=(), repr=False)
 
     @classmethod
-    def load(cls, name: str = 'embedded', device: str | torch.device = 'cpu') -> 'Foundry':
+    def load(
+        cls,
+        name: str = 'embedded',
+        device: str | torch.device = 'cpu',
+        precision: torch.dtype = torch.float32,
+    ) -> 'Foundry':
         """Load a foundry.
 
         Args:
@@ -53,6 +58,7 @@ class Foundry:
                 ``HSG-AIML/GeoSANE@v1``; or the path of a safetensors file of ours or of a file or
                 folder in the official layout.
             device: Where to put it.
+            precision: Of its matrix products, see :func:`.checkpoint.build`.
 
         Raises:
             FoundryError: If it cannot be found or fetched, is damaged, or contradicts itself.
@@ -60,7 +66,7 @@ class Foundry:
         path = locate(name)
         before = _stamps(path, name)
         found = checkpoint.read_checkpoint(path)
-        model = checkpoint.build(found).to(device)
+        model = checkpoint.build(found, precision).to(device)
         info = {'licence': licence_of(name), **found.info}
         identity = fingerprint(name)
         if _stamps(path, name) != before:  # What is hashed is what was read.
