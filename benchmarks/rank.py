@@ -39,7 +39,6 @@ from torchgeo_geosane.callbacks.backbone import Backbone
 from torchgeo_geosane.callbacks.judge import Judged, conditioned_features, halves
 from torchgeo_geosane.callbacks.probe import PROBES
 from torchgeo_geosane.compare.config import ComparisonConfig
-from torchgeo_geosane.compare.initialisations import INITIALISATIONS
 from torchgeo_geosane.foundry.sampling import Average
 from torchgeo_geosane.generate import create, generate
 from torchgeo_geosane.rank.features import feature_model
@@ -51,10 +50,13 @@ DOCS = ROOT / 'docs'
 SCENES = ('landsat7', 'sentinel2_landuse')
 # Those that are made of tensors alone; the others choose among candidates by the same probe.
 STARTS = (
-    *('scratch', 'prompt', 'reconstruction', 'prompt_noise', 'soup', 'ties', 'dare'),
-    *('generated', 'generated_one_prompt'),
+    *('scratch', 'prompt', 'prompt_noise', 'soup', 'ties', 'dare'),
+    *('generated', 'generated_one_prompt', 'generated_quiet'),
 )
-DRAWN = ('scratch', 'prompt_noise', 'dare', 'generated', 'generated_one_prompt', 'random')
+DRAWN = (
+    *('scratch', 'prompt_noise', 'dare', 'random'),
+    *('generated', 'generated_one_prompt', 'generated_quiet'),
+)
 SCORED_SEEDS, TUNED_SEEDS, SPLITS = 1, 5, 10
 BATCHES = {'landsat7': 15, 'sentinel2_landuse': 8, 'climate': 20}
 
@@ -109,9 +111,7 @@ def scene(name: str, output: Path) -> None:
     """Score the starts of one comparison of ``examples/compare``."""
     content = yaml.safe_load((ROOT / 'examples' / 'compare' / f'{name}.yaml').read_text())
     fit = content.pop('fit')
-    chosen = {key: content[key] for key in ('weights', 'seeds', 'metric')}
-    # The same to rounding, and faster on most CPUs.
-    chosen['weights'] = chosen['weights'].replace('bfloat16', 'float32')
+    chosen = {key: content[key] for key in ('weights', 'variants', 'seeds', 'metric')}
     comparison = ComparisonConfig(fit=fit, initialisations=STARTS, **chosen)
     data = draw(fit, BATCHES[name], seed=0, sensor=None)
     for start in STARTS:
@@ -119,7 +119,7 @@ def scene(name: str, output: Path) -> None:
             path = output / f'score-{name}-{start}-{seed}.json'
             if not path.exists():
                 material = comparison.material
-                made = INITIALISATIONS[start].make(material, seed).tensors
+                made = comparison.initialisation(start).make(material, seed).tensors
                 spec = replace(material.spec, seed=seed)
                 _store(path, scores(spec, made or _random(spec), data))
 

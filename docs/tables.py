@@ -46,7 +46,6 @@ STARTS = {
     'scratch': 'from scratch',
     'prompt': 'the prompt',
     'second': 'a prompt of another lineage',
-    'reconstruction': 'the prompt, encoded and decoded',
     'prompt_noise': 'the prompt plus equal white noise',
     'soup': 'plain average of the prompts',
     'average_aligned': 'their average, aligned',
@@ -56,14 +55,18 @@ STARTS = {
     'generated_one_prompt': '**generated** around the prompt',
     'generated_one_prompt_wide': '**generated** around it, noise of the default size',
     'generated': '**generated** around the average',
+    'generated_quiet': '**generated** around the average, a quarter of the noise',
     'generated_mean_unaligned': '**generated** around the average, not aligned',
     'generated_mean': '**generated** around the average, aligned',
-    'generated_dirichlet': '**generated** as a mix of the prompts, aligned',
+    'generated_dirichlet': '**generated** as a mix of the prompts',
     'generated_best': 'best of four **generated**',
     'generated_average': 'average of the best two of four **generated**',
 }
 
-SCENE_STARTS = ('scratch', 'prompt', 'soup', 'generated', 'generated_average')
+SCENE_STARTS = (
+    *('scratch', 'prompt', 'prompt_noise', 'soup', 'greedy_soup'),
+    *('generated_one_prompt', 'generated', 'generated_average'),
+)
 METRICS = ('test_mIoU', 'test_AverageAccuracy')
 TILE_STARTS = (
     *('scratch', 'prompt', 'prompt_noise', 'soup', 'average_aligned', 'greedy_soup'),
@@ -84,28 +87,14 @@ def names() -> str:
     return _table(['', 'bands', *ARCHITECTURES], rows)
 
 
-def starts(tasks: Mapping[str, str], shown: Collection[str]) -> str:
-    """What some starts are worth on some tasks, from the runs that benchmarks left."""
-    measured = {title: results(name) for title, name in tasks.items()}
-    header = [title for task in measured for title in (task, 'minus the prompt')]
-    return _table(
-        ['start', *header],
-        [
-            [title, *(cell for found in measured.values() for cell in _worth(found, start))]
-            for start, title in STARTS.items()
-            if start in shown
-        ],
-    )
-
-
 def differences(tasks: Mapping[str, str], shown: Collection[str]) -> str:
     """What some starts are worth beside the prompt, whose own means stand in its row."""
     measured = [results(name, ('prompt',)) for name in tasks.values()]
-    rows = []
-    for start, title in STARTS.items():
-        if start in shown:
-            at = 0 if start == 'prompt' else 1
-            rows.append([title, *(_worth(found, start)[at] for found in measured)])
+    rows = [
+        [title, *(_worth(found, start) for found in measured)]
+        for start, title in STARTS.items()
+        if start in shown
+    ]
     return _table(['start', *tasks], rows)
 
 
@@ -121,15 +110,15 @@ def results(name: str, references: Sequence[str] = REFERENCES) -> Results:
     return Results.of(records, metric, references=references)
 
 
-def _worth(found: Results, start: str) -> tuple[str, str]:
-    """A start's mean with its interval, and the paired difference to the prompt."""
+def _worth(found: Results, start: str) -> str:
+    """The prompt's mean, another start's paired difference to it."""
     (setting,) = found.settings
-    mean = found.mean(setting, start)
     comparison = found.find(setting, start, 'prompt')
-    difference = '' if comparison is None else format_difference(comparison)
-    if comparison is not None and comparison.outcome in {'better', 'worse'}:
-        difference = f'**{difference}**'
-    return format_estimate(mean.mean, mean.low, mean.high), difference
+    if comparison is None:
+        mean = found.mean(setting, start)
+        return format_estimate(mean.mean, mean.low, mean.high)
+    difference = format_difference(comparison)
+    return f'**{difference}**' if comparison.outcome in {'better', 'worse'} else difference
 
 
 def weights() -> str:
@@ -302,7 +291,7 @@ def updated_readme(text: str) -> str:
     """README.md with its tables as the measurements have them now."""
     for name, table in (
         ('tiles', differences(TILES, TILE_STARTS)),
-        ('scenes', starts(SCENES, SCENE_STARTS)),
+        ('scenes', differences(SCENES, SCENE_STARTS)),
     ):
         begin, end = f'<!-- {name}: python docs/tables.py -->', f'<!-- /{name} -->'
         before, rest = text.split(begin)
