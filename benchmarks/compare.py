@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument('--report-only', action='store_true', help='of the runs there are')
     arguments = parser.parse_args()
     options = [f'--jobs={arguments.jobs}', *(['--report-only'] if arguments.report_only else [])]
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // arguments.jobs))
+    torch.set_num_threads(max(1, torch.get_num_threads() // arguments.jobs))  # Those of a run.
     for name in arguments.names or COMPARISONS:
         run(name, COMPARISONS[name], options)
         publish(name, f'{machine()} Regenerate: `python benchmarks/compare.py {name}`.')

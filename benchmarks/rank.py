@@ -114,7 +114,7 @@ def scene(name: str, output: Path) -> None:
     chosen = {key: content[key] for key in ('weights', 'variants', 'seeds', 'metric')}
     comparison = ComparisonConfig(fit=fit, initialisations=STARTS, **chosen)
     data = draw(fit, BATCHES[name], seed=0, sensor=None)
-    for start in STARTS:
+    for start in (name for name in STARTS if name in content['initialisations']):
         for seed in _seeds(start):
             path = output / f'score-{name}-{start}-{seed}.json'
             if not path.exists():
