@@ -82,21 +82,6 @@ def _ensembles(name: str) -> list[Drawing]:
     return drawn
 
 
-def _foundry_choice(name: str) -> list[Drawing]:
-    rows = [row for row in read(tables.MEASURED / f'{name}.md')[0] if row['minus the average']]
-    labels = [
-        ', '.join(filter(None, (_plain(row['weights']), row['latent'], _layers(row))))
-        for row in rows
-    ]
-    means = [numbers(row['minus the average']) for row in rows]
-    return [_intervals('validation mIoU minus the average of the prompts', labels, means, name)]
-
-
-def _layers(row: Row) -> str:
-    noise = row['bandwidth'] and f'bandwidth {row["bandwidth"]}'
-    return f'{row["layers"]} layer{"s" * (row["layers"] != "1")}, {noise}' if row['layers'] else ''
-
-
 def _foundry(name: str) -> list[Drawing]:
     """Mean error over the latent's width, for each way to make tokens."""
     text = (tables.MEASURED / f'{name}.md').read_text()
@@ -346,7 +331,6 @@ FIGURES: dict[str, Callable[[str], list[Drawing]]] = {
     **{f'compare_{name}': _forest for name in TASKS.values()},
     'compare_ensemble': _ensembles,
     'foundry': _foundry,
-    'foundry_choice': _foundry_choice,
     'foundry_function': _foundry_function,
     'generate': _generate,
     'geo_alignment': _geo_alignment,
