@@ -65,7 +65,7 @@ STARTS = {
 
 SCENE_STARTS = (
     *('scratch', 'prompt', 'prompt_noise', 'soup', 'greedy_soup'),
-    *('generated_one_prompt', 'generated', 'generated_average'),
+    *('generated_one_prompt', 'generated', 'generated_best', 'generated_average'),
 )
 METRICS = ('test_mIoU', 'test_AverageAccuracy')
 TILE_STARTS = (
