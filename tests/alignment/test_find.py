@@ -178,6 +178,22 @@ def test_what_cannot_be_traced_is_left_out_and_said(monkeypatch: pytest.MonkeyPa
     assert groups.left_out == {'': 'the network cannot be traced: no way'}
 
 
+@pytest.mark.parametrize('bound', ['_MOST_USES', '_MOST_PLACES'])
+def test_a_trace_without_end_is_left_out_and_said(
+    bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f'torchgeo_geosane.alignment.trace.{bound}', 3)
+    groups = find_groups.__wrapped__('test_resnet')
+    assert groups.count == 0
+    assert 'finds no end' in groups.left_out['']
+    monkeypatch.undo()
+    assert find_groups.__wrapped__('test_resnet').count
+
+
+def test_torch_pruning_is_stopped_where_it_finds_no_end() -> None:
+    assert 'finds no end' in find_groups('focalnet_tiny_lrf').left_out['']
+
+
 def test_a_trace_that_contradicts_the_shapes_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest moves all the same."""
 

@@ -4,8 +4,10 @@ To prune a channel is to know every place that has to follow; so is to move it. 
 a guess until it is proven (see ``proof``): tracing does not see every way that channels are cut.
 """
 
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +22,10 @@ Numbers = npt.NDArray[np.int64]
 
 # The model's output, which comes in another order where a group reaches it.
 OUTPUT: Axis = ('', 1)
+
+# A residual stream of twelve blocks has some 200 uses, and some 100,000 places in them.
+_MOST_USES, _MOST_PLACES = 3_000, 10_000_000
+_TRACING = threading.Lock()
 
 _LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
 _NORMS = (
@@ -62,7 +68,7 @@ def trace(model: nn.Module, image: Tensor) -> list[Group]:
     # Imported where it is needed: few who generate weights align any.
     import torch_pruning
 
-    with torch.enable_grad():
+    with torch.enable_grad(), _without_end_refused():
         graph = torch_pruning.DependencyGraph()
         graph.build_dependency(model, example_inputs=image, verbose=False)
         names = {id(module): f'{name}.' for name, module in model.named_modules()}
@@ -76,6 +82,32 @@ def trace(model: nn.Module, image: Tensor) -> list[Group]:
         ]
     order = {name: index for index, name in enumerate(model.state_dict())}
     return [group for family in _families(_unfolded(found)) for group in _split(family, order)]
+
+
+@contextmanager
+def _without_end_refused() -> Iterator[None]:
+    """Stop torch-pruning where it would follow a group for ever.
+
+    Of a reshape that it misreads, its lists of units grow with every turn, or their number does.
+    """
+    from torch_pruning.dependency.group import Group as Traced
+
+    add = Traced.add_dep
+    places: dict[int, int] = defaultdict(int)
+
+    def bounded(self: Any, dep: Any, idxs: Any) -> None:
+        # A new group may lie where a forgotten one lay.
+        places[id(self)] = len(idxs) + (places[id(self)] if self.items else 0)
+        if len(self.items) > _MOST_USES or places[id(self)] > _MOST_PLACES:
+            raise RuntimeError('torch-pruning finds no end of the places of one group')
+        add(self, dep, idxs)
+
+    with _TRACING:
+        Traced.add_dep = bounded
+        try:
+            yield
+        finally:
+            Traced.add_dep = add
 
 
 def _couplings(graph: Any, names: dict[int, str], item: Any) -> Iterator[Coupling]:
