@@ -257,7 +257,15 @@ def test_errors_and_nested_calls_pass_through() -> None:
         outer(-1)
 
 
-def test_ctrl_c_stops_the_thread() -> None:
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts, as in a terminal: what a shell runs in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_stops_the_thread(ctrl_c: None) -> None:
     stopped = threading.Event()
 
     @isolated
