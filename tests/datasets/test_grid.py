@@ -176,7 +176,8 @@ def test_interpolation_is_gdals(place: Affine, seed: int, angle: float, scale: f
     both = np.isfinite(found) & np.isfinite(expected)
     # GDAL, too, may count a centre on the very edge as outside.
     assert both.sum() >= 0.95 * np.isfinite(expected).sum()
-    assert np.abs(found - expected)[both].max(initial=0) < 0.5
+    # Neighbours differ by up to 3,000. GDAL's own place was up to .001 pixels beside (shear of .06 degrees).
+    assert np.abs(found - expected)[both].max(initial=0) < 9
 
 
 @settings(max_examples=30, deadline=None)
