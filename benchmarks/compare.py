@@ -35,9 +35,11 @@ class Comparison:
 
 
 _FOUR = ('--init', 'scratch', 'prompt', 'soup', 'generated')
+# The averages of prompts are what generated weights are compared with, too.
+_AVERAGES = '--references=["scratch", "prompt", "soup", "greedy_soup"]'
 COMPARISONS = {
-    'sentinel2_landuse': Comparison('sentinel2_landuse'),
-    'landsat7': Comparison('landsat7'),
+    'sentinel2_landuse': Comparison('sentinel2_landuse', (_AVERAGES,)),
+    'landsat7': Comparison('landsat7', (_AVERAGES,)),
     'lightweight': Comparison('lightweight'),
     'ensemble': Comparison('ensemble', ('--seeds=5',)),
     'linear_probe': Comparison('landsat7', ('--methods=["linear_probe"]', *_FOUR)),
