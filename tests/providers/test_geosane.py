@@ -131,6 +131,8 @@ def test_star_imports(name: str) -> None:
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:  # Of an extra, or of the other version of TorchGeo.
+        if (error.name or '').startswith('torchgeo_geosane'):
+            raise
         pytest.skip(str(error))
     scope: dict[str, Any] = {}
     exec(f'from {name} import *', scope)

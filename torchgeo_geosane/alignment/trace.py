@@ -93,12 +93,10 @@ def _without_end_refused() -> Iterator[None]:
     from torch_pruning.dependency.group import Group as Traced
 
     add = Traced.add_dep
-    places: dict[int, int] = defaultdict(int)
 
     def bounded(self: Any, dep: Any, idxs: Any) -> None:
-        # A new group may lie where a forgotten one lay.
-        places[id(self)] = len(idxs) + (places[id(self)] if self.items else 0)
-        if len(self.items) > _MOST_USES or places[id(self)] > _MOST_PLACES:
+        places = len(idxs) + sum(len(item.idxs) for item in self.items)
+        if len(self.items) > _MOST_USES or places > _MOST_PLACES:
             raise RuntimeError('torch-pruning finds no end of the places of one group')
         add(self, dep, idxs)
 
