@@ -153,12 +153,12 @@ def test_it_runs_on_a_miniature(
 
 
 def test_two_processes_in_mixed_precision(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on two GPUs: the options of docs/gpu.md, with processes that cost no imports."""
+    """As on two GPUs: the options of docs/gpu.md, in processes that inherit nothing."""
     # They talk to each other over the loopback.
     monkeypatch.setattr(socket.socket, 'connect', CONNECT)
     config = ROOT / 'examples' / 'paper' / 'eurosat.yaml'
     every = {'limit_train_batches': 1.0}
-    fit(config, folder, devices=2, strategy='ddp_fork', precision='bf16-mixed', **every)
+    fit(config, folder, devices=2, strategy='ddp_spawn', precision='bf16-mixed', **every)
     (checkpoint,) = (folder / 'output').rglob('best.ckpt')
     saved = torch.load(checkpoint, weights_only=False)
     assert saved['global_step'] == 2, 'ten images, by two, in two processes'

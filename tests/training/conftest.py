@@ -1,39 +1,9 @@
-import dataclasses
-from pathlib import Path
-
 import pytest
-import torch
-from toy_states import toy_state
+from toy_states import ToySource
 
-from torchgeo_geosane.collection import TrainedModel
 from torchgeo_geosane.collection.collect import SOURCES
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.training import CollectionConfig, OpenedModel, OptimisationConfig
-
-
-@dataclasses.dataclass(frozen=True)
-class ToySource:
-    """Three small models in a folder."""
-
-    folder: Path
-    name: str = 'toy'
-
-    def models(self):
-        for seed, label in enumerate('abc'):
-            path = self.folder / f'{label}.pt'
-            if not path.exists():  # Other processes read it.
-                torch.save(toy_state(seed), path)
-            yield TrainedModel(
-                name=f'toy/{label}',
-                package='toy',
-                version='1',
-                file=path.name,
-                sha256=None,
-                modality='general',
-                task='none',
-                licence='MIT',
-                fetch=lambda path=path: path,
-            )
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import socket
 import pytest
 import torch
 from lightning.pytorch.utilities import rank_zero_only
-from torch import multiprocessing
 from torch.distributed.tensor import DTensor
 
+from torchgeo_geosane.collection.collect import SOURCES
 from torchgeo_geosane.foundry.foundry import Foundry
 from torchgeo_geosane.training import HardwareConfig, train_foundry
 from torchgeo_geosane.training.module import FoundryTask
@@ -56,8 +56,9 @@ def train(folder, arguments, hardware, kill_at=None):
         return train_foundry(*arguments, folder / 'out', hardware, progress=False)
 
 
-def process(rank, port, folder, arguments, strategy) -> None:
+def process(rank, port, folder, toys, arguments, strategy) -> None:
     """One of two; killed in its fifth step, and resumed after the third."""
+    SOURCES['toy'] = toys
     os.environ |= {
         'MASTER_ADDR': '127.0.0.1',
         'MASTER_PORT': str(port),
@@ -88,26 +89,22 @@ def alone(tmp_path, foundry, collection, optimisation):
 
 
 @pytest.mark.parametrize(('strategy', 'accumulate'), [('ddp', 2), ('fsdp', 1)])
-def test_two_processes(tmp_path, foundry, collection, optimisation, alone, strategy, accumulate):
+def test_two_processes(
+    tmp_path, foundry, collection, toys, optimisation, alone, processes, strategy, accumulate
+):
     folder = tmp_path / strategy
     folder.mkdir()
     options = dataclasses.replace(optimisation, accumulate=accumulate)
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
-    # Forked: nothing is imported again, and the toy collection is known there.
-    context = multiprocessing.get_context('fork')
-    processes = [
-        context.Process(
-            target=process, args=(rank, port, folder, (foundry, collection, options), strategy)
-        )
-        for rank in range(2)
-    ]
-    for each in processes:
+    arguments = (port, folder, toys, (foundry, collection, options), strategy)
+    both = [processes.Process(target=process, args=(rank, *arguments)) for rank in range(2)]
+    for each in both:
         each.start()
-    for each in processes:
+    for each in both:
         each.join()
-    assert [each.exitcode for each in processes] == [0, 0]
+    assert [each.exitcode for each in both] == [0, 0]
 
     expected, found = (torch.load(each / 'gradient.pt') for each in (alone, folder))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)

@@ -1,8 +1,13 @@
 """Weights of which a foundry can learn something."""
 
+import dataclasses
 import math
+from collections.abc import Iterator
+from pathlib import Path
 
 import torch
+
+from torchgeo_geosane.collection import TrainedModel
 
 
 def toy_state(seed: int) -> dict[str, torch.Tensor]:
@@ -16,3 +21,28 @@ def toy_state(seed: int) -> dict[str, torch.Tensor]:
         'fc.weight': waves[24:],
         'steps': torch.tensor(3),
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class ToySource:
+    """Three small models in a folder."""
+
+    folder: Path
+    name: str = 'toy'
+
+    def models(self) -> Iterator[TrainedModel]:
+        for seed, label in enumerate('abc'):
+            path = self.folder / f'{label}.pt'
+            if not path.exists():  # Other processes read it.
+                torch.save(toy_state(seed), path)
+            yield TrainedModel(
+                name=f'toy/{label}',
+                package='toy',
+                version='1',
+                file=path.name,
+                sha256=None,
+                modality='general',
+                task='none',
+                licence='MIT',
+                fetch=lambda path=path: path,
+            )
