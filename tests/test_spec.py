@@ -147,6 +147,16 @@ def test_the_key_tells_specs_and_what_they_stand_for_apart() -> None:
     assert all(len(key) == 16 and int(key, 16) >= 0 for key in keys)
 
 
+def test_only_keys_of_aligned_weights_tell_how_they_were_aligned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain, aligned = (Spec('resnet18', 'rgb', align=align) for align in (False, True))
+    before = [spec.key(['f', 'p']) for spec in (plain, aligned)]
+    monkeypatch.setattr('torchgeo_geosane.spec.ALIGNMENT', 0)
+    assert plain.key(['f', 'p']) == before[0]
+    assert aligned.key(['f', 'p']) != before[1]
+
+
 @pytest.mark.parametrize(
     ('url', 'message'),
     [

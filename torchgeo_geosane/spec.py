@@ -22,6 +22,8 @@ SCHEME = 'geosane'
 # Raised whenever the same spec would give other bytes than before, so that old cache entries are
 # not found.
 ALGORITHM = 2
+# Raised whenever the same networks would be aligned otherwise than before.
+ALIGNMENT = 3
 
 Precision = Literal['float32', 'bfloat16']
 
@@ -203,7 +205,8 @@ class Spec:
         Returns:
             16 hexadecimal digits.
         """
-        text = '\n'.join([str(ALGORITHM), self.url, *fingerprints])
+        algorithms = [ALGORITHM, ALIGNMENT] if self.align else [ALGORITHM]
+        text = '\n'.join([*map(str, algorithms), self.url, *fingerprints])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property

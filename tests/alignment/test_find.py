@@ -19,7 +19,7 @@ from torchgeo_geosane.alignment import (
 )
 from torchgeo_geosane.alignment.groups import Group, Part, Use, span
 from torchgeo_geosane.alignment.proof import Proof
-from torchgeo_geosane.alignment.trace import OUTPUT, trace
+from torchgeo_geosane.alignment.trace import OUTPUT, Trace, trace
 from torchgeo_geosane.errors import ArchitectureError
 from torchgeo_geosane.foundry.source import StateDictSource
 
@@ -145,10 +145,34 @@ def test_what_changes_the_function_is_found() -> None:
     with torch.random.fork_rng(devices=[]):
         model = Sorting()
     image = torch.ones(1, 3, 4, 4)
-    groups = trace(model, image)
+    groups = trace(model, image).groups
     failing = Proof(model, image).failing(groups)
     assert {group.name for group in groups} == {'one.weight', 'two.weight', 'three.weight'}
     assert [group.name for group in failing] == ['two.weight']
+
+
+@pytest.mark.parametrize('classes', [2, 3])
+def test_classes_keep_their_order(classes: int) -> None:
+    """Also where there are so few that an order drawn at random is often the one they have."""
+    with torch.random.fork_rng(devices=[]):
+        model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, classes, 1))
+    groups = groups_of_module(model, (3, 4, 4), keep_output=True)
+    assert [group.name for group in groups.groups] == ['0.weight']
+    assert not groups.left_out, 'they are no units'
+    (output,) = (g for g in trace(model, torch.ones(1, 3, 4, 4)).groups if OUTPUT in g.axes)
+    free = groups_of_module(model, (3, 4, 4))
+    assert {group.name for group in free.groups} == {'0.weight', output.name}
+
+
+@pytest.mark.parametrize(('count', 'sets'), [(2, 1), (3, 1), (8, 1), (8, 2), (6, 3), (4, 4)])
+@pytest.mark.parametrize('seed', range(5))
+def test_no_unit_of_a_proof_stays(count: int, sets: int, seed: int) -> None:
+    group = Group('0', (Part((Use('0', 0, count, span(count)),)),), sets)
+    (order,) = group.displace(torch.Generator().manual_seed(seed))
+    assert order.sort().values.equal(torch.arange(count))
+    assert (order != torch.arange(count)).all()
+    size = count // sets
+    assert len({tuple(run.tolist()) for run in order.view(sets, size) // size}) == sets
 
 
 @pytest.mark.parametrize('forgotten', ['weight', 'bias', 'running_mean', 'running_var'])
@@ -179,29 +203,85 @@ def test_what_cannot_be_traced_is_left_out_and_said(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize('bound', ['_MOST_USES', '_MOST_PLACES'])
-def test_a_trace_without_end_is_left_out_and_said(
+def test_groups_without_end_are_left_out_and_said(
     bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    whole = find_groups('test_resnet')
     monkeypatch.setattr(f'torchgeo_geosane.alignment.trace.{bound}', 3)
     groups = find_groups.__wrapped__('test_resnet')
-    assert groups.count == 0
-    assert 'finds no end' in groups.left_out['']
-    monkeypatch.undo()
-    assert find_groups.__wrapped__('test_resnet').count
+    assert len(groups.groups) < len(whole.groups)
+    assert {*groups.left_out} <= {name for name, _ in whole.by_axis}
+    assert all('finds no end' in reason for reason in groups.left_out.values())
 
 
-def test_torch_pruning_is_stopped_where_it_finds_no_end() -> None:
-    assert 'finds no end' in find_groups('focalnet_tiny_lrf').left_out['']
+@pytest.mark.parametrize(
+    ('architecture', 'reason', 'moving'),
+    [
+        # Its modulation cuts channels in a way that torch-pruning follows for ever.
+        ('focalnet_tiny_lrf', 'finds no end', 'layers.0.blocks.0.mlp.fc1.weight'),
+        # Its gate takes the channels for pixels: one more place each turn.
+        ('ecaresnetlight', 'finds no end', 'layer1.0.conv1.weight'),
+        # An LSTM runs along its rows and columns.
+        ('sequencer2d_s', 'list index out of range', 'stages.0.blocks.0.mlp_channels.fc1.weight'),
+    ],
+)
+def test_what_torch_pruning_cannot_follow_leaves_the_rest(
+    architecture: str, reason: str, moving: str
+) -> None:
+    groups = find_groups(architecture)
+    assert reason in ''.join(groups.left_out.values())
+    assert '' not in groups.left_out
+    assert (moving, 0) in groups.by_axis
+
+
+class Normed(nn.Module):
+    """Layers, of one or two convolutions joined, between which norms take units together."""
+
+    def __init__(self, widths: tuple[int, ...], norms: tuple[int, ...]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(3, width, 1) for width in widths)
+        self.norms = nn.ModuleList(nn.GroupNorm(groups, sum(widths)) for groups in norms)
+        self.head = nn.Conv2d(sum(widths), 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([layer(x) for layer in self.layers], dim=1)
+        return self.head(sum(norm(x) for norm in self.norms).relu())
+
+
+@pytest.mark.parametrize(
+    ('widths', 'norms', 'expected'),
+    [
+        ((8,), (1,), [(8, 1)]),
+        ((8,), (8,), [(8, 1)]),
+        # Four pairs, which also change places as a whole.
+        ((8,), (4,), [(8, 4)]),
+        ((8,), (4, 1), [(8, 4)]),
+        # Pairs of one norm within the halves of another: pairs that stay where they are.
+        ((8,), (2, 4), [(2, 1)] * 4),
+        # One convolution fills one group of the norm, another two.
+        ((4, 8), (3,), [(4, 1), (8, 2)]),
+        # Of the first group two thirds are of one convolution, a third of the other.
+        ((4, 8), (2,), [(4, 1), (2, 1), (6, 1)]),
+    ],
+)
+def test_units_stay_with_those_of_their_norm(
+    widths: tuple[int, ...], norms: tuple[int, ...], expected: list[tuple[int, int]]
+) -> None:
+    with torch.random.fork_rng(devices=[]):
+        model = Normed(widths, norms)
+    groups = groups_of_module(model, (3, 4, 4), keep_output=True)
+    assert not groups.left_out, 'all that is found holds'
+    assert [(group.count, group.sets) for group in groups.groups] == expected
 
 
 def test_a_trace_that_contradicts_the_shapes_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest moves all the same."""
 
-    def lie(model: nn.Module, image: Tensor) -> list[Group]:
-        first, *others = trace(model, image)
+    def lie(model: nn.Module, image: Tensor) -> Trace:
+        first, *others = trace(model, image).groups
         (part,) = first.parts
         beyond = [Use(use.tensor, use.dim, use.size, use.places + 1) for use in part.uses]
-        return [Group(first.name, (Part(tuple(beyond)),)), *others]
+        return Trace([Group(first.name, (Part(tuple(beyond)),)), *others], {})
 
     whole = find_groups('test_resnet')
     monkeypatch.setattr('torchgeo_geosane.alignment.find.trace', lie)

@@ -66,24 +66,24 @@ def groups_of_module(model: nn.Module, image: tuple[int, ...], keep_output: bool
     """
     try:
         empty = torch.zeros(2, *image, dtype=next(model.parameters()).dtype, device='meta')
-        traced = trace(copy.deepcopy(model).to('meta').eval(), empty)
+        found = trace(copy.deepcopy(model).to('meta').eval(), empty)
         attention = list(find_attention(model))
         elsewhere = frozenset().union(*(layer.makes for layer in attention))
         elsewhere |= {OUTPUT} if keep_output else set()
-        traced = [group for group in traced if elsewhere.isdisjoint(group.axes)]
+        traced = [group for group in found.groups if elsewhere.isdisjoint(group.axes)]
         generator = torch.Generator().manual_seed(0)
         given = torch.randn(1, *image, generator=generator, dtype=torch.float64)
         proof = Proof(copy.deepcopy(model).cpu(), given)
     except Exception as error:  # Tracing runs the model's own code, which may raise anything.
         return Groups((), {'': f'the network cannot be traced: {error}'})
     impossible = [group for group in traced if not group.fits]
-    left_out = {
+    left_out = found.left_out | {
         group.name: 'what tracing says of it contradicts the shapes' for group in impossible
     }
     traced = [group for group in traced if group.fits]
-    found = [*traced, *(layer.choices[0] for layer in attention)]
-    failing = {id(group) for group in proof.failing(found)}
-    holding = [group for group in found if id(group) not in failing]
+    wanted = [*traced, *(layer.choices[0] for layer in attention)]
+    failing = {id(group) for group in proof.failing(wanted)}
+    holding = [group for group in wanted if id(group) not in failing]
     for group in traced:
         if id(group) in failing:
             left_out[group.name] = 'moving its units changes what the network computes'

@@ -6,7 +6,7 @@ follow when it moves: the rows that make it, the norms that scale it, the column
 """
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -121,13 +121,23 @@ class Group:
 
     def draw(self, generator: torch.Generator) -> list[Tensor]:
         """A random order of each part, see :meth:`move`."""
-        sets = torch.randperm(self.sets, generator=generator)
+        return self._orders(lambda size: torch.randperm(size, generator=generator))
+
+    def displace(self, generator: torch.Generator) -> list[Tensor]:
+        """A random order of each part in which no unit keeps its place."""
+
+        def cycle(size: int) -> Tensor:
+            drawn = torch.randperm(size, generator=generator)
+            return drawn.roll(1)[drawn.argsort()]
+
+        return self._orders(cycle)
+
+    def _orders(self, permute: Callable[[int], Tensor]) -> list[Tensor]:
+        sets = permute(self.sets)
         orders = []
         for part in self.parts:
             size = part.count // self.sets
-            inner = torch.stack(
-                [torch.randperm(size, generator=generator) for _ in range(self.sets)]
-            )
+            inner = torch.stack([permute(size) for _ in range(self.sets)])
             orders.append((sets.unsqueeze(1) * size + inner).flatten())
         return orders
 

@@ -39,7 +39,7 @@ class Proof:
         generator = torch.Generator().manual_seed(self._seed)
         places: dict[Axis, Tensor] = {}
         for group in groups:
-            group.move(places, group.draw(generator))
+            group.move(places, group.displace(generator))
         order = places.pop(OUTPUT, None)
         expected = self._expected if order is None else self._expected.index_select(1, order)
         self._reorder(places)

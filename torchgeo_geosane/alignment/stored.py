@@ -19,11 +19,10 @@ from torchgeo_geosane.alignment.groups import Groups
 from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.errors import CacheError
 from torchgeo_geosane.foundry.source import TensorSource
+from torchgeo_geosane.spec import ALIGNMENT
 
 logger = logging.getLogger(__name__)
 
-# Raised whenever the same networks would be aligned otherwise than before.
-ALGORITHM = 2
 _FOLDER = 'alignments'
 # What finds the groups, so that another version of it may find others.
 _VERSIONED = ('timm', 'torch-pruning')
@@ -37,7 +36,7 @@ def recall(identity: Iterable[str], find: Callable[[], Alignment]) -> Alignment:
         find: Finds it.
     """
     versions = [importlib.metadata.version(package) for package in _VERSIONED]
-    text = '\n'.join([str(ALGORITHM), *versions, *identity])
+    text = '\n'.join([str(ALIGNMENT), *versions, *identity])
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     path = cache.directory() / _FOLDER / f'{name}.safetensors'
     with cache.locked(path):
