@@ -1,5 +1,7 @@
 """Assignments are the best there are, however many units are alike."""
 
+import itertools
+
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -56,8 +58,31 @@ def test_no_other_order_resembles_the_reference_more(make) -> None:
     assert worth_of(likeness.double(), order) >= best - least
 
 
+@pytest.mark.parametrize('sets', [2, 5, 12])
+@pytest.mark.parametrize('make', [low_rank, nearly_dead, dead, alike, unrelated])
+def test_nor_does_any_other_order_of_sets(make, sets: int) -> None:
+    """Beside every set tried in the place of every other."""
+    generator = torch.Generator().manual_seed(0)
+    likeness = [make(generator), make(generator)[: 2 * sets, : 2 * sets]]
+    worth = torch.zeros(sets, sets, dtype=torch.float64)
+    for each in likeness:
+        size = len(each) // sets
+        for i, j in itertools.product(range(sets), repeat=2):
+            block = each[i * size : (i + 1) * size, j * size : (j + 1) * size].double().numpy()
+            worth[i, j] += block[linear_sum_assignment(block, maximize=True)].sum()
+    best = worth.numpy()[linear_sum_assignment(worth.numpy(), maximize=True)].sum()
+    orders = assign([each.clone() for each in likeness], sets)
+    found = sum(worth_of(each.double(), o) for each, o in zip(likeness, orders, strict=True))
+    for each, order in zip(likeness, orders, strict=True):
+        of = order.view(sets, -1) // (len(each) // sets)
+        assert (of == of[:, :1]).all(), 'sets stay together'
+        assert of[:, 0].equal(orders[0].view(sets, -1)[:, 0] // (COUNT // sets))
+    assert found >= best - 2 * COUNT * 1e-6 * max(each.max() - each.min() for each in likeness)
+
+
 def test_all_alike_stay() -> None:
     assert assign([torch.ones(5, 5)])[0].equal(torch.arange(5))
+    assert assign([torch.ones(6, 6)], sets=3)[0].equal(torch.arange(6))
 
 
 def test_who_prefers_the_own_place_stays() -> None:

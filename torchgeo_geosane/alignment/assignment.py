@@ -29,21 +29,32 @@ def assign(likeness: Sequence[Tensor], sets: int = 1, settle: bool = False) -> l
         each.diagonal().add_(_TIE * (high - low))
     if sets == 1:
         return [_solve_unsettled(each) if settle else _solve(each) for each in likeness]
-    # Every set in the place of every other: how its units would then lie, and what that is worth.
-    worth = torch.zeros(sets, sets, dtype=torch.float64)
-    found: list[dict[tuple[int, int], Tensor]] = []
-    for each in likeness:
-        size = len(each) // sets
-        orders = {}
-        for i in range(sets):
-            for j in range(sets):
-                block = each[i * size : (i + 1) * size, j * size : (j + 1) * size]
-                order = _solve(block)
-                worth[i, j] += worth_of(block, order)
-                orders[i, j] = order + i * size
-        found.append(orders)
-    outer = _solve(worth).tolist()
-    return [torch.cat([orders[i, j] for j, i in enumerate(outer)]) for orders in found]
+    return _assign_sets(likeness, sets)
+
+
+def _assign_sets(likeness: Sequence[Tensor], sets: int) -> list[Tensor]:
+    """The best orders of units whose sets move as a whole.
+
+    What one set is worth in another's place takes an assignment to know, but it is at most what its
+    units come to if each may choose. Assigned by that, and by what is known of the pairs that were
+    chosen before, the sets are in their best places as soon as all that are chosen are known.
+    """
+    blocks = [each.view(sets, len(each) // sets, sets, -1).transpose(1, 2) for each in likeness]
+    free = [torch.minimum(each.amax(2).sum(2), each.amax(3).sum(2)) for each in blocks]
+    worth = torch.stack(free).sum(0, dtype=torch.float64)
+    known: dict[tuple[int, int], list[Tensor]] = {}
+    while True:
+        chosen = [(i, j) for j, i in enumerate(_solve(worth).tolist())]
+        unknown = [pair for pair in chosen if pair not in known]
+        if not unknown:
+            break
+        for i, j in unknown:
+            known[i, j] = [_solve(each[i, j]) for each in blocks]
+            worth[i, j] = sum(map(worth_of, (each[i, j] for each in blocks), known[i, j]))
+    return [
+        torch.cat([known[i, j][part] + i * each.shape[2] for i, j in chosen])
+        for part, each in enumerate(blocks)
+    ]
 
 
 def worth_of(likeness: Tensor, order: Tensor) -> float:
