@@ -1,10 +1,13 @@
 """The groups of timm's architectures: what moves with them leaves the network's function alone."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import timm
 import torch
+from timm.layers import GluMlp
+from timm.models.beit import Beit
 from timm.models.densenet import DenseNet
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
@@ -272,6 +275,55 @@ def test_units_stay_with_those_of_their_norm(
     groups = groups_of_module(model, (3, 4, 4), keep_output=True)
     assert not groups.left_out, 'all that is found holds'
     assert [(group.count, group.sets) for group in groups.groups] == expected
+
+
+class Gated(nn.Module):
+    """Tokens, and a layer of theirs that is cut in two halves."""
+
+    def __init__(self, mlp: nn.Module) -> None:
+        super().__init__()
+        self.stem, self.mlp, self.head = nn.Conv2d(3, 8, 2, 2), mlp, nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x).flatten(2).transpose(1, 2)
+        return self.head((x + self.mlp(x)).mean(1))
+
+
+@pytest.mark.parametrize('options', [{}, {'norm_layer': nn.LayerNorm}, {'gate_last': False}])
+def test_a_unit_of_a_gated_layer_is_a_row_of_each_half(options: dict[str, Any]) -> None:
+    with torch.random.fork_rng(devices=[]):
+        model = Gated(GluMlp(8, 12, **options))
+    groups = groups_of_module(model, (3, 8, 8), keep_output=True)
+    assert not groups.left_out
+    (hidden,) = (group for group in groups.groups if group.name == 'mlp.fc1.weight')
+    assert (hidden.count, hidden.sets) == (6, 1)
+    assert ('mlp.norm.weight' in dict(hidden.axes)) == ('norm_layer' in options)
+
+
+def test_what_only_looks_gated_does_not_move() -> None:
+    """It depends on the order of its rows."""
+
+    class Half(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.fc2 = nn.Linear(8, 12), nn.Linear(6, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            first, second = self.fc1(x).chunk(2, dim=-1)
+            return self.fc2(first.cumsum(-1) * second)
+
+    with torch.random.fork_rng(devices=[]):
+        groups = groups_of_module(Gated(Half()), (3, 8, 8), keep_output=True)
+    assert groups.left_out == {'mlp.fc1.weight': 'its halves lie in an order that is not known'}
+
+
+def test_what_is_traced_into_attention_is_said() -> None:
+    """BEiT's biases are joined where it runs: tracing takes all that adds to them for one."""
+    with torch.random.fork_rng(devices=[]):
+        model = Beit(img_size=32, patch_size=16, embed_dim=16, depth=1, num_heads=2, num_classes=0)
+    groups = groups_of_module(model, (3, 32, 32))
+    assert groups.left_out == {'cls_token': 'tracing takes its units for those of another layer'}
+    assert ('blocks.0.attn.qkv.weight', 0) in groups.by_axis
 
 
 def test_a_trace_that_contradicts_the_shapes_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

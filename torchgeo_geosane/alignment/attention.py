@@ -7,11 +7,10 @@ names of a layer's parts, and proven like every group.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from torch import nn
 
-from torchgeo_geosane.alignment.groups import Axis, Group, Part, Use, span
+from torchgeo_geosane.alignment.groups import Group, NamedLayer, Part, Use, span
 
 # What makes queries, keys and values, and the map of the output.
 LAYERS = (
@@ -36,22 +35,7 @@ _TABLES = {
 _BIASES = {'q_bias': 0, 'v_bias': 2}
 
 
-@dataclass(frozen=True)
-class Attention:
-    """An attention layer.
-
-    Attributes:
-        makes: The axes along which queries, keys and values lie.
-        choices: Its units: the first of these groups that holds. Later ones keep the dimensions of
-            heads in their order, first those of queries and keys (which are turned, or normed by
-            tensors that all heads share), then those of values too.
-    """
-
-    makes: frozenset[Axis]
-    choices: tuple[Group, ...]
-
-
-def find_attention(model: nn.Module) -> Iterator[Attention]:
+def find_attention(model: nn.Module) -> Iterator[NamedLayer]:
     """Every attention layer of a model whose parts are known by name."""
     for path, module in model.named_modules():
         heads = getattr(module, 'num_heads', None)
@@ -70,7 +54,7 @@ def attention(
     inputs: Sequence[str],
     output: str,
     heads: int,
-) -> Attention | None:
+) -> NamedLayer | None:
     """One attention layer, if it has these parts.
 
     Args:
@@ -110,6 +94,8 @@ def attention(
         if shapes.get(name, ())[dim : dim + 1] == (heads,)
     ]
     size = width // heads
+    # First every dimension for itself, then those of queries and keys in the order of their head (they
+    # are turned, or normed by tensors that all heads share), then those of values too.
     choices = []
     for keys, values in ((1, 1), (size, 1), (size, size)):
         columns = Use(f'{path}{output}.weight', 1, width, span(width // values, 0, values))
@@ -118,4 +104,4 @@ def attention(
             Group(f'{path}{inputs[0]}.weight', tuple(Part(tuple(p)) for p in parts if p), heads)
         )
     makes = frozenset((path + name, 0) for each in rows for name, _, _ in each)
-    return Attention(makes, tuple(choices))
+    return NamedLayer(makes, tuple(choices))

@@ -1,7 +1,7 @@
 """The groups of an architecture: traced and proven where timm has it, else told from names."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from torchgeo_geosane.alignment.attention import find_attention
-from torchgeo_geosane.alignment.groups import Groups
+from torchgeo_geosane.alignment.gated import find_gated
+from torchgeo_geosane.alignment.groups import Group, Groups, NamedLayer
 from torchgeo_geosane.alignment.names import find_hidden_units
 from torchgeo_geosane.alignment.proof import Proof
-from torchgeo_geosane.alignment.trace import OUTPUT, trace
+from torchgeo_geosane.alignment.trace import OUTPUT, Trace, trace
 from torchgeo_geosane.architectures import check_architecture, get_architecture
 from torchgeo_geosane.construction import construct
 from torchgeo_geosane.errors import ArchitectureError, TokenError
@@ -67,34 +68,51 @@ def groups_of_module(model: nn.Module, image: tuple[int, ...], keep_output: bool
     try:
         empty = torch.zeros(2, *image, dtype=next(model.parameters()).dtype, device='meta')
         found = trace(copy.deepcopy(model).to('meta').eval(), empty)
-        attention = list(find_attention(model))
-        elsewhere = frozenset().union(*(layer.makes for layer in attention))
-        elsewhere |= {OUTPUT} if keep_output else set()
-        traced = [group for group in found.groups if elsewhere.isdisjoint(group.axes)]
         generator = torch.Generator().manual_seed(0)
         given = torch.randn(1, *image, generator=generator, dtype=torch.float64)
         proof = Proof(copy.deepcopy(model).cpu(), given)
     except Exception as error:  # Tracing runs the model's own code, which may raise anything.
         return Groups((), {'': f'the network cannot be traced: {error}'})
-    impossible = [group for group in traced if not group.fits]
-    left_out = found.left_out | {
-        group.name: 'what tracing says of it contradicts the shapes' for group in impossible
-    }
-    traced = [group for group in traced if group.fits]
-    wanted = [*traced, *(layer.choices[0] for layer in attention)]
-    failing = {id(group) for group in proof.failing(wanted)}
-    holding = [group for group in wanted if id(group) not in failing]
+    named = [*find_attention(model), *find_gated(model)]
+    traced, left_out = _beside(named, found, keep_output)
+    firsts = [layer.choices[0] for layer in named]
+    failing = {id(group) for group in proof.failing([*traced, *firsts])}
+    holding = [group for group in [*traced, *firsts] if id(group) not in failing]
     for group in traced:
         if id(group) in failing:
             left_out[group.name] = 'moving its units changes what the network computes'
-    for layer in attention:
-        if id(layer.choices[0]) in failing:
-            coarser = next((group for group in layer.choices[1:] if proof.hold([group])), None)
-            if coarser is None:
-                left_out[layer.choices[0].name] = 'its heads lie in an order that is not known'
+    for layer in named:
+        first, *coarser = layer.choices
+        if id(first) in failing:
+            held = next((group for group in coarser if proof.hold([group])), None)
+            if held is None:
+                what = 'heads' if first.sets > 1 else 'halves'
+                left_out[first.name] = f'its {what} lie in an order that is not known'
             else:
-                holding.append(coarser)
+                holding.append(held)
     return Groups(tuple(holding), left_out)
+
+
+def _beside(
+    named: Sequence[NamedLayer], found: Trace, keep_output: bool
+) -> tuple[list[Group], dict[str, str]]:
+    """What tracing found beside layers that are known by name, and what of it is left out, and why."""
+    elsewhere = frozenset().union(*(layer.makes for layer in named))
+    modules = tuple(f'{layer.choices[0].name.rsplit(".", 2)[0]}.' for layer in named)
+    left_out = {name: why for name, why in found.left_out.items() if (name, 0) not in elsewhere}
+    traced = []
+    for group in found.groups:
+        if keep_output and OUTPUT in group.axes:
+            continue
+        if not elsewhere.isdisjoint(group.axes):
+            # Within the layer it is known better; whatever else tracing joins to it stays.
+            if not all(name.startswith(modules) for name, _ in group.axes):
+                left_out[group.name] = 'tracing takes its units for those of another layer'
+        elif not group.fits:
+            left_out[group.name] = 'what tracing says of it contradicts the shapes'
+        else:
+            traced.append(group)
+    return traced, left_out
 
 
 def groups_of_ncnn(path: Path) -> Groups:

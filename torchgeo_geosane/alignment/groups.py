@@ -157,6 +157,19 @@ class Group:
                 places[use.axis] = after
 
 
+@dataclass(frozen=True)
+class NamedLayer:
+    """A layer whose units tracing does not see, but the names of its parts tell.
+
+    Attributes:
+        makes: The axes along which the units lie that it makes.
+        choices: Its units: the first of these groups that holds.
+    """
+
+    makes: frozenset[Axis]
+    choices: tuple[Group, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Groups:
     """All groups of a model.
