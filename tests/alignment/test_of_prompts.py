@@ -190,6 +190,21 @@ def test_a_model_that_cannot_be_traced_is_left_as_it_is(make, monkeypatch, caplo
     assert 'no way' in caplog.text
 
 
+def test_what_is_left_out_is_said_once_a_reason(make, monkeypatch, caplog) -> None:
+    find_groups.cache_clear()
+    monkeypatch.setattr('torchgeo_geosane.alignment.trace._MOST_USES', 3)
+    try:
+        found = make(network(1))
+    finally:
+        find_groups.cache_clear()
+    record = found.provenance.prompts[1].alignment
+    assert record is not None
+    first = next(iter(record.left_out))
+    (said,) = (text for text in caplog.messages if 'stay as they are' in text)
+    assert f'the units of {first!r} and of {len(record.left_out) - 1} more stay' in said
+    assert said.endswith('torch-pruning finds no end of them')
+
+
 def test_one_prompt_is_aligned_to_the_reference_that_a_foundry_keeps(tmp_path: Path) -> None:
     """A copy in another order gives what the reference itself gives."""
     foundry = train_tiny(collect(write_networks(tmp_path / 'models', 3)), tmp_path / 'foundry')

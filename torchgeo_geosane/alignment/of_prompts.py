@@ -1,7 +1,8 @@
 """Prompts brought into the order of the first of them, which may be a foundry's reference."""
 
 import logging
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from torchgeo_geosane.alignment.align import Alignment, align
 from torchgeo_geosane.alignment.find import find_groups
@@ -34,9 +35,20 @@ def align_prompts(
     for index in range(1, len(prompts)):
         found = _align(prompts[0], sources[0], prompts[index], sources[index])
         aligned[index], records[index] = found.view(sources[index]), _record(found)
-        for group, reason in found.left_out.items():
-            logger.warning('Prompt %r: %s stays as it is: %s', prompts[index].name, group, reason)
+        _warn(prompts[index], found.left_out)
     return aligned, records
+
+
+def _warn(prompt: Prompt, left_out: Mapping[str, str]) -> None:
+    """Say of each reason once what it leaves in its order."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for group, reason in left_out.items():
+        by_reason[reason].append(group)
+    for reason, groups in by_reason.items():
+        first, *others = groups
+        which = f'the units of {first!r}' if first else 'its units'
+        more = f' and of {len(others)} more' if others else ''
+        logger.warning('Prompt %r: %s%s stay as they are: %s', prompt.name, which, more, reason)
 
 
 def _align(
