@@ -1,5 +1,6 @@
 """Samplers around several prompts, aligned."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -173,32 +174,30 @@ def test_dead_channels(make) -> None:
     assert make(other).provenance.prompts[1].alignment is not None
 
 
-def test_a_model_that_cannot_be_traced_is_left_as_it_is(make, monkeypatch, caplog) -> None:
+@pytest.fixture
+def traced_anew() -> Iterator[None]:
+    """What is found is not that of another test, nor is another test given it."""
+    find_groups.cache_clear()
+    yield
+    find_groups.cache_clear()
+
+
+def test_a_model_that_cannot_be_traced_is_left_as_it_is(
+    make, traced_anew, monkeypatch, caplog
+) -> None:
     def refuse(*arguments: object) -> None:
         raise RuntimeError('no way')
 
-    find_groups.cache_clear()
     monkeypatch.setattr('torchgeo_geosane.alignment.find.trace', refuse)
-    try:
-        found = make(network(1))
-    finally:
-        find_groups.cache_clear()
-    record = found.provenance.prompts[1].alignment
-    assert record is not None
+    record = make(network(1)).provenance.prompts[1].alignment
     assert (record.units, record.moved) == (0, 0)
     assert 'no way' in next(iter(record.left_out.values()))
     assert 'no way' in caplog.text
 
 
-def test_what_is_left_out_is_said_once_a_reason(make, monkeypatch, caplog) -> None:
-    find_groups.cache_clear()
+def test_what_is_left_out_is_said_once_a_reason(make, traced_anew, monkeypatch, caplog) -> None:
     monkeypatch.setattr('torchgeo_geosane.alignment.trace._MOST_USES', 3)
-    try:
-        found = make(network(1))
-    finally:
-        find_groups.cache_clear()
-    record = found.provenance.prompts[1].alignment
-    assert record is not None
+    record = make(network(1)).provenance.prompts[1].alignment
     first = next(iter(record.left_out))
     (said,) = (text for text in caplog.messages if 'stay as they are' in text)
     assert f'the units of {first!r} and of {len(record.left_out) - 1} more stay' in said

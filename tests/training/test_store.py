@@ -9,30 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from toy_states import toy_state
+from toy_states import model_of, toy_state
 
 from torchgeo_geosane import cache
-from torchgeo_geosane.collection import CollectionError, TrainedModel
+from torchgeo_geosane.collection import CollectionError
 from torchgeo_geosane.collection.mapped import map_weights, open_mapped
 from torchgeo_geosane.errors import CacheError
 from torchgeo_geosane.foundry.source import StateDictSource
 from torchgeo_geosane.foundry.tokens import TokenReader
 from torchgeo_geosane.training import OpenedModel, TokenWindows
-
-
-def model_of(path: Path, architecture: str | None = None) -> TrainedModel:
-    return TrainedModel(
-        name=f'toy/{path.name}',
-        package='toy',
-        version='1',
-        file=path.name,
-        sha256=None,
-        modality='general',
-        task='none',
-        licence='MIT',
-        architecture=architecture,
-        fetch=lambda: path,
-    )
 
 
 def mlp_state(seed: int, hidden: int = 64) -> dict[str, torch.Tensor]:

@@ -23,6 +23,22 @@ def toy_state(seed: int) -> dict[str, torch.Tensor]:
     }
 
 
+def model_of(path: Path, architecture: str | None = None) -> TrainedModel:
+    """A model of a collection, whose weights a file holds."""
+    return TrainedModel(
+        name=f'toy/{path.stem}',
+        package='toy',
+        version='1',
+        file=path.name,
+        sha256=None,
+        modality='general',
+        task='none',
+        licence='MIT',
+        architecture=architecture,
+        fetch=lambda: path,
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class ToySource:
     """Three small models in a folder."""
@@ -35,14 +51,4 @@ class ToySource:
             path = self.folder / f'{label}.pt'
             if not path.exists():  # Other processes read it.
                 torch.save(toy_state(seed), path)
-            yield TrainedModel(
-                name=f'toy/{label}',
-                package='toy',
-                version='1',
-                file=path.name,
-                sha256=None,
-                modality='general',
-                task='none',
-                licence='MIT',
-                fetch=lambda path=path: path,
-            )
+            yield model_of(path)
