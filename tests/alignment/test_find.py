@@ -154,6 +154,20 @@ def test_what_changes_the_function_is_found() -> None:
     assert [group.name for group in failing] == ['two.weight']
 
 
+def test_rounding_does_not_grow_with_depth() -> None:
+    """Seventy layers, whose activations would grow from each to the next."""
+    assert not find_groups('efficientnetv2_rw_t').left_out
+    assert not find_groups('resnest50d_1s4x24d').left_out, 'each unit is listed four times'
+
+
+@pytest.mark.parametrize('momentum', [0.1, None])
+def test_a_proof_leaves_norms_as_they_were_told_to_be(momentum: float | None) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8, momentum=momentum), nn.ReLU())
+    Proof(model, torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0)))
+    assert model[1].momentum == momentum
+    assert not model[1].training
+
+
 @pytest.mark.parametrize('classes', [2, 3])
 def test_classes_keep_their_order(classes: int) -> None:
     """Also where there are so few that an order drawn at random is often the one they have."""

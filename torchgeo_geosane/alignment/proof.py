@@ -32,6 +32,7 @@ class Proof:
             if tensor.is_floating_point()
         }
         _enliven(self._tensors.values(), seed)
+        _settle(self._model, self._image)
         self._expected = self._run()
 
     def hold(self, groups: Sequence[Group]) -> bool:
@@ -80,3 +81,27 @@ def _enliven(tensors: Iterable[Tensor], seed: int) -> None:
             noise = torch.rand(tensor.shape, generator=generator, dtype=tensor.dtype)
             # Variances stay positive.
             tensor.copy_(noise + 0.5 if tensor.flatten()[0] else (noise - 0.5) * 0.2)
+
+
+@torch.no_grad()
+def _settle(model: nn.Module, image: Tensor) -> None:
+    """Bring the statistics of norms half-way to what they meet.
+
+    Where they are far from it, activations grow from layer to layer, and with them the rounding, until
+    no order of the units gives the same within the tolerance.
+    """
+    norms = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
+    ]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.5
+        norm.train()
+    try:
+        model(torch.cat([image, image.flip(-1)]))
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()

@@ -20,8 +20,10 @@ from torchgeo_geosane.alignment.groups import Axis, Group
 # The model's output, which comes in another order where a group reaches it.
 OUTPUT: Axis = ('', 1)
 
-# A residual stream of twelve blocks has some 200 uses, with some thousand places in each.
-_MOST_USES, _MOST_PLACES = 3_000, 131_072
+# A residual stream of forty blocks has some 700 uses, with some thousand places in each.
+_MOST_USES, _MOST_PLACES = 1_500, 131_072
+# How often one place of a layer may be listed: as often as a radix of ResNeSt has it.
+_MOST_REPEATED = 4
 _TRACING = threading.Lock()
 
 _LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
@@ -124,9 +126,10 @@ def _beyond_the_last_layer(output: Any) -> list[Tensor]:
 
 
 def _most_places(module: Any) -> int:
-    """More places than a layer has cannot be right."""
+    """How long a list of a layer's places may be: not many times as long as the layer is wide."""
     own = module.parameters(recurse=False) if isinstance(module, nn.Module) else ()
-    return max((size for tensor in own for size in tensor.shape), default=_MOST_PLACES)
+    widths = [size for tensor in own for size in tensor.shape]
+    return _MOST_REPEATED * max(widths) if widths else _MOST_PLACES
 
 
 def _makes(graph: Any, dep: Any) -> bool:
