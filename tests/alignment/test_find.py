@@ -9,6 +9,7 @@ import torch
 from timm.layers import GluMlp
 from timm.models.beit import Beit
 from timm.models.densenet import DenseNet
+from timm.models.sequencer import Sequencer2d
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
@@ -238,8 +239,6 @@ def test_groups_without_end_are_left_out_and_said(
         ('focalnet_tiny_lrf', 'finds no end', 'layers.0.blocks.0.mlp.fc1.weight'),
         # Its gate takes the channels for pixels: one more place each turn.
         ('ecaresnetlight', 'finds no end', 'layer1.0.conv1.weight'),
-        # An LSTM runs along its rows and columns.
-        ('sequencer2d_s', 'list index out of range', 'stages.0.blocks.0.mlp_channels.fc1.weight'),
     ],
 )
 def test_what_torch_pruning_cannot_follow_leaves_the_rest(
@@ -249,6 +248,30 @@ def test_what_torch_pruning_cannot_follow_leaves_the_rest(
     assert reason in ''.join(groups.left_out.values())
     assert '' not in groups.left_out
     assert (moving, 0) in groups.by_axis
+
+
+def test_so_does_what_makes_torch_pruning_fail() -> None:
+    """Its LSTMs run along rows and columns."""
+    with torch.random.fork_rng(devices=[]):
+        model = Sequencer2d(
+            img_size=32,
+            num_classes=0,
+            layers=(1, 1),
+            patch_sizes=(4, 2),
+            embed_dims=(8, 16),
+            hidden_sizes=(4, 8),
+            mlp_ratios=(2.0, 2.0),
+        )
+    groups = groups_of_module(model, (3, 32, 32))
+    assert groups.left_out == {
+        f'stages.{stage}.blocks.0.mlp_channels.fc2.weight': (
+            'its units cannot be followed: list index out of range'
+        )
+        for stage in (1, 0)
+    }
+    assert {group.name for group in groups.groups} == {
+        f'stages.{stage}.blocks.0.mlp_channels.fc1.weight' for stage in (0, 1)
+    }
 
 
 class Normed(nn.Module):
