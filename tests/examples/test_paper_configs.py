@@ -1,8 +1,10 @@
 """The paper's ten data sets: each config says what it should, and runs on a miniature."""
 
+import os
 import re
 import socket
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import yaml
 from rasters import write_miniature
 from torchgeo.datasets import DIOR
 
-from torchgeo_geosane import datamodules
+from torchgeo_geosane import cache, datamodules
 from torchgeo_geosane.cli import main
 from torchgeo_geosane.providers.catalog import find_spec
 
@@ -152,13 +154,34 @@ def test_it_runs_on_a_miniature(
     assert 'test_loss' in printed or 'test_map' in printed
 
 
-def test_two_processes_in_mixed_precision(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on two GPUs: the options of docs/gpu.md, in processes that inherit nothing."""
-    # They talk to each other over the loopback.
+def fit_with_cache(directory: Path, config: Path, folder: Path, more: dict[str, object]) -> None:
+    """Run a config in a process of its own, from which others are forked."""
+    os.environ[cache.ENVIRONMENT] = str(directory)
+    fit(config, folder, **more)
+
+
+def test_two_processes_in_mixed_precision(
+    folder: Path,
+    cache_directory: Path,
+    processes: ForkServerContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on two GPUs: the options of docs/gpu.md, with processes that cost no imports."""
+    # What starts them is asked over a socket.
     monkeypatch.setattr(socket.socket, 'connect', CONNECT)
     config = ROOT / 'examples' / 'paper' / 'eurosat.yaml'
-    every = {'limit_train_batches': 1.0}
-    fit(config, folder, devices=2, strategy='ddp_spawn', precision='bf16-mixed', **every)
+    more = {
+        'limit_train_batches': 1.0,
+        'devices': 2,
+        'strategy': 'ddp_fork',
+        'precision': 'bf16-mixed',
+    }
+    # What autograd has done before would forbid forks of this one.
+    arguments = (cache_directory, config, folder, more)
+    process = processes.Process(target=fit_with_cache, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
     (checkpoint,) = (folder / 'output').rglob('best.ckpt')
     saved = torch.load(checkpoint, weights_only=False)
     assert saved['global_step'] == 2, 'ten images, by two, in two processes'
