@@ -1,12 +1,10 @@
 """The groups of timm's architectures: what moves with them leaves the network's function alone."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import timm
 import torch
-from timm.layers import GluMlp
 from timm.models.beit import Beit
 from timm.models.densenet import DenseNet
 from timm.models.sequencer import Sequencer2d
@@ -21,8 +19,7 @@ from torchgeo_geosane.alignment import (
     groups_of,
     groups_of_module,
 )
-from torchgeo_geosane.alignment.groups import Group, Part, Use, span
-from torchgeo_geosane.alignment.proof import Proof
+from torchgeo_geosane.alignment.groups import Group, Part, Use
 from torchgeo_geosane.alignment.trace import OUTPUT, Trace, trace
 from torchgeo_geosane.errors import ArchitectureError
 from torchgeo_geosane.foundry.source import StateDictSource
@@ -133,42 +130,6 @@ def test_modules(build: Callable[[], nn.Module], moving: set[Axis]) -> None:
     assert not groups.left_out
 
 
-class Sorting(nn.Module):
-    """A network that depends on the order of its units in one place, not in the other."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one, self.two, self.three = nn.Linear(3, 6), nn.Linear(6, 6), nn.Linear(6, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        hidden = self.one(x.mean((2, 3))).relu()
-        return self.three(self.two(hidden).relu() * torch.arange(6, device=x.device))
-
-
-def test_what_changes_the_function_is_found() -> None:
-    with torch.random.fork_rng(devices=[]):
-        model = Sorting()
-    image = torch.ones(1, 3, 4, 4)
-    groups = trace(model, image).groups
-    failing = Proof(model, image).failing(groups)
-    assert {group.name for group in groups} == {'one.weight', 'two.weight', 'three.weight'}
-    assert [group.name for group in failing] == ['two.weight']
-
-
-def test_rounding_does_not_grow_with_depth() -> None:
-    """Seventy layers, whose activations would grow from each to the next."""
-    assert not find_groups('efficientnetv2_rw_t').left_out
-    assert not find_groups('resnest50d_1s4x24d').left_out, 'each unit is listed four times'
-
-
-@pytest.mark.parametrize('momentum', [0.1, None])
-def test_a_proof_leaves_norms_as_they_were_told_to_be(momentum: float | None) -> None:
-    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8, momentum=momentum), nn.ReLU())
-    Proof(model, torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0)))
-    assert model[1].momentum == momentum
-    assert not model[1].training
-
-
 @pytest.mark.parametrize('classes', [2, 3])
 def test_classes_keep_their_order(classes: int) -> None:
     """Also where there are so few that an order drawn at random is often the one they have."""
@@ -180,34 +141,6 @@ def test_classes_keep_their_order(classes: int) -> None:
     (output,) = (g for g in trace(model, torch.ones(1, 3, 4, 4)).groups if OUTPUT in g.axes)
     free = groups_of_module(model, (3, 4, 4))
     assert {group.name for group in free.groups} == {'0.weight', output.name}
-
-
-@pytest.mark.parametrize(('count', 'sets'), [(2, 1), (3, 1), (8, 1), (8, 2), (6, 3), (4, 4)])
-@pytest.mark.parametrize('seed', range(5))
-def test_no_unit_of_a_proof_stays(count: int, sets: int, seed: int) -> None:
-    group = Group('0', (Part((Use('0', 0, count, span(count)),)),), sets)
-    (order,) = group.displace(torch.Generator().manual_seed(seed))
-    assert order.sort().values.equal(torch.arange(count))
-    assert (order != torch.arange(count)).all()
-    size = count // sets
-    assert len({tuple(run.tolist()) for run in order.view(sets, size) // size}) == sets
-
-
-@pytest.mark.parametrize('forgotten', ['weight', 'bias', 'running_mean', 'running_var'])
-def test_a_norm_that_stays_behind_is_noticed(forgotten: str) -> None:
-    """Also one that is constant as it comes from the factory."""
-    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 2, 1))
-    names = [
-        '0.weight',
-        '0.bias',
-        *(f'1.{n}' for n in ('weight', 'bias', 'running_mean', 'running_var')),
-    ]
-    uses = [Use(name, 0, 8, span(8)) for name in names] + [Use('3.weight', 1, 8, span(8))]
-    whole = Group('0.weight', (Part(tuple(uses)),))
-    lame = Group('0.weight', (Part(tuple(u for u in uses if u.tensor != f'1.{forgotten}')),))
-    proof = Proof(model, torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0)))
-    assert proof.hold([whole])
-    assert not proof.hold([lame])
 
 
 def test_what_cannot_be_traced_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,86 +205,6 @@ def test_so_does_what_makes_torch_pruning_fail() -> None:
     assert {group.name for group in groups.groups} == {
         f'stages.{stage}.blocks.0.mlp_channels.fc1.weight' for stage in (0, 1)
     }
-
-
-class Normed(nn.Module):
-    """Layers, of one or two convolutions joined, between which norms take units together."""
-
-    def __init__(self, widths: tuple[int, ...], norms: tuple[int, ...]) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Conv2d(3, width, 1) for width in widths)
-        self.norms = nn.ModuleList(nn.GroupNorm(groups, sum(widths)) for groups in norms)
-        self.head = nn.Conv2d(sum(widths), 2, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch.cat([layer(x) for layer in self.layers], dim=1)
-        return self.head(sum(norm(x) for norm in self.norms).relu())
-
-
-@pytest.mark.parametrize(
-    ('widths', 'norms', 'expected'),
-    [
-        ((8,), (1,), [(8, 1)]),
-        ((8,), (8,), [(8, 1)]),
-        # Four pairs, which also change places as a whole.
-        ((8,), (4,), [(8, 4)]),
-        ((8,), (4, 1), [(8, 4)]),
-        # Pairs of one norm within the halves of another: pairs that stay where they are.
-        ((8,), (2, 4), [(2, 1)] * 4),
-        # One convolution fills one group of the norm, another two.
-        ((4, 8), (3,), [(4, 1), (8, 2)]),
-        # Of the first group two thirds are of one convolution, a third of the other.
-        ((4, 8), (2,), [(4, 1), (2, 1), (6, 1)]),
-    ],
-)
-def test_units_stay_with_those_of_their_norm(
-    widths: tuple[int, ...], norms: tuple[int, ...], expected: list[tuple[int, int]]
-) -> None:
-    with torch.random.fork_rng(devices=[]):
-        model = Normed(widths, norms)
-    groups = groups_of_module(model, (3, 4, 4), keep_output=True)
-    assert not groups.left_out, 'all that is found holds'
-    assert [(group.count, group.sets) for group in groups.groups] == expected
-
-
-class Gated(nn.Module):
-    """Tokens, and a layer of theirs that is cut in two halves."""
-
-    def __init__(self, mlp: nn.Module) -> None:
-        super().__init__()
-        self.stem, self.mlp, self.head = nn.Conv2d(3, 8, 2, 2), mlp, nn.Linear(8, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x).flatten(2).transpose(1, 2)
-        return self.head((x + self.mlp(x)).mean(1))
-
-
-@pytest.mark.parametrize('options', [{}, {'norm_layer': nn.LayerNorm}, {'gate_last': False}])
-def test_a_unit_of_a_gated_layer_is_a_row_of_each_half(options: dict[str, Any]) -> None:
-    with torch.random.fork_rng(devices=[]):
-        model = Gated(GluMlp(8, 12, **options))
-    groups = groups_of_module(model, (3, 8, 8), keep_output=True)
-    assert not groups.left_out
-    (hidden,) = (group for group in groups.groups if group.name == 'mlp.fc1.weight')
-    assert (hidden.count, hidden.sets) == (6, 1)
-    assert ('mlp.norm.weight' in dict(hidden.axes)) == ('norm_layer' in options)
-
-
-def test_what_only_looks_gated_does_not_move() -> None:
-    """It depends on the order of its rows."""
-
-    class Half(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.fc1, self.fc2 = nn.Linear(8, 12), nn.Linear(6, 8)
-
-        def forward(self, x: Tensor) -> Tensor:
-            first, second = self.fc1(x).chunk(2, dim=-1)
-            return self.fc2(first.cumsum(-1) * second)
-
-    with torch.random.fork_rng(devices=[]):
-        groups = groups_of_module(Gated(Half()), (3, 8, 8), keep_output=True)
-    assert groups.left_out == {'mlp.fc1.weight': 'its halves lie in an order that is not known'}
 
 
 def test_what_is_traced_into_attention_is_said() -> None:
