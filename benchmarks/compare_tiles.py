@@ -40,6 +40,7 @@ STARTS = [
     *('prompt_noise', 'generated_one_prompt', 'generated_one_prompt_wide'),
     *('generated_mean_unaligned', 'generated_mean', 'generated_dirichlet', 'generated_best'),
 ]
+ENSEMBLES = ['ensemble', 'ensemble_frozen']
 REFERENCES = ['scratch', 'prompt', 'soup', 'greedy_soup']
 
 
@@ -71,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('names', nargs='*', help=f'of {", ".join(COMPARISONS)}; by default all')
     parser.add_argument('--earth', type=Path, help='the unpacked wheels, needed the first time')
-    parser.add_argument('--starts', nargs='*', default=STARTS, help='some of the starts only')
+    parser.add_argument('--starts', nargs='*', default=[*STARTS, *ENSEMBLES], help='some only')
     parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1, help='runs at once')
     parser.add_argument('--report-only', action='store_true', help='of the runs there are')
     options = parser.parse_args()
@@ -105,7 +106,7 @@ def aggregate(name: str, tasks: list[str]) -> None:
     geosane(
         *('compare', 'aggregate', *(str(OUTPUT / task) for task in tasks)),
         *('--output', str(folder), '--scale', 'runs', '--references', *REFERENCES),
-        *('--initialisations', *(start for start in STARTS if start != 'ties')),
+        *('--initialisations', *(start for start in [*STARTS, *ENSEMBLES] if start != 'ties')),
     )
     origin = f'{machine()} Regenerate: `python benchmarks/compare_tiles.py {" ".join(tasks)}`.'
     lines = (folder / 'aggregate.md').read_text().split('\n')
@@ -130,7 +131,14 @@ def configuration(asked: Tiles, starts: list[str]) -> dict[str, Any]:
             'generated_dirichlet': f'{several}&sampler=dirichlet&align=true',
         },
         # Two task vectors from their average are opposite, so no sign wins: TIES is the soup.
-        'initialisations': [name for name in starts if len(names) > 2 or name != 'ties'],
+        'initialisations': [
+            name for name in STARTS if name in starts and (len(names) > 2 or name != 'ties')
+        ],
+        'models': {
+            name: arguments
+            for name, arguments in ensembles(asked, names).items()
+            if name in starts
+        },
         'fractions': [asked.fraction],
         'conditioned': [True],
         'seeds': SEEDS,
@@ -138,6 +146,20 @@ def configuration(asked: Tiles, starts: list[str]) -> dict[str, Any]:
         'references': [name for name in REFERENCES if name in starts],
         'selection': {'candidates': 4, 'keep': 2, 'batches': STEPS},
         'fit': {'climate': climate, 'water': water}[asked.kind](asked.architecture),
+    }
+
+
+def ensembles(asked: Tiles, names: list[str]) -> dict[str, dict[str, Any]]:
+    """The prompts side by side, each as ``generated_one_prompt`` has the first."""
+    members = '+'.join(
+        f'{asked.architecture}.rgb&prompt={name.replace(":", "%3A")}&bandwidth=0.05'
+        for name in names
+    )
+    argument, prefix = {'climate': ('model', ''), 'water': ('backbone', 'tu-')}[asked.kind]
+    name = f'{prefix}geosane_ensemble.{members}'
+    return {
+        'ensemble': {argument: f'{name}?trainable=true', 'weights': True},
+        'ensemble_frozen': {argument: name, 'weights': True},
     }
 
 
