@@ -135,9 +135,7 @@ def configuration(asked: Tiles, starts: list[str]) -> dict[str, Any]:
             name for name in STARTS if name in starts and (len(names) > 2 or name != 'ties')
         ],
         'models': {
-            name: arguments
-            for name, arguments in ensembles(asked, names).items()
-            if name in starts
+            name: arguments for name, arguments in ensembles(asked, names).items() if name in starts
         },
         'fractions': [asked.fraction],
         'conditioned': [True],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from zoo_material import TOKEN, LoadedFoundry, Material
+from zoo_material import TOKEN, LoadedFoundry, Material, norms_of, unit_rows, with_norms
 
 from torchgeo_geosane.compare.statistics import Mean
 from torchgeo_geosane.foundry.places import PlaceMoments
@@ -45,8 +45,12 @@ def controls(material: Material) -> Iterator[Coded]:
     yield measure(material, 'original', None, material.test)
     mean = material.trained.mean(0)
     yield measure(material, 'mean of all weights', None, mean.expand_as(material.test))
-    mean = material.trained[material.finished].mean(0)
+    mean = material.trained[material.finished].mean(0, keepdim=True)
     yield measure(material, 'mean of finished weights', None, mean.expand_as(material.test))
+    scaled = with_norms(material.layout, mean, norms_of(material.layout, material.reference))
+    yield measure(
+        material, 'mean of finished weights, rows scaled', None, scaled.expand_as(material.test)
+    )
     generator = torch.Generator().manual_seed(0)
     for size in NOISE:
         noise = torch.randn(material.test.shape, generator=generator) * material.real
@@ -57,35 +61,38 @@ def controls(material: Material) -> Iterator[Coded]:
 
 def linear_codes(material: Material, latent: int) -> Iterator[Coded]:
     """The best linear codes: of all tokens alike, and of every place by itself."""
-    tokens = material.trained.flatten(0, 1)
+    trained, test = (unit_rows(material.layout, each) for each in (material.trained, material.test))
+    norms = norms_of(material.layout, material.test)
+    tokens = trained.flatten(0, 1)
     mean = tokens.mean(0)
     components = torch.linalg.eigh((tokens - mean).T @ (tokens - mean))[1].flip(1)[:, :latent]
-    decoded = (material.test - mean) @ components @ components.T + mean
+    decoded = with_norms(material.layout, (test - mean) @ components @ components.T + mean, norms)
     yield measure(material, 'linear, all tokens alike', latent, decoded)
     moments = PlaceMoments(len(material.layout), TOKEN)
-    for network in material.trained:
+    for network in trained:
         moments.add(network)
     places = moments.fit(material.real)
-    coded = torch.stack([places.encode(network, 0) for network in material.test])
+    coded = torch.stack([places.encode(network, 0) for network in test])
     coded[..., latent:] = 0
-    yield measure(material, 'linear, by place', latent, places.decode(coded, 0))
-    coded *= 0.5
-    yield measure(material, 'linear, by place, halved', latent, places.decode(coded, 0))
+    for share, name in ((1, 'linear, by place'), (0.5, 'linear, by place, halved')):
+        decoded = with_norms(material.layout, places.decode(share * coded, 0), norms)
+        yield measure(material, name, latent, decoded)
 
 
 def foundry_codes(material: Material, loaded: LoadedFoundry) -> Iterator[Coded]:
     """A foundry: reconstruction, the decoded average of latents, networks drawn without a prompt."""
     latent = loaded.foundry.config.latent_dim
-    decoded = loaded.decode(loaded.encode(material.test))
+    reference = norms_of(material.layout, material.reference)
+    decoded = loaded.decode(loaded.encode(material.test), norms_of(material.layout, material.test))
     yield measure(material, 'foundry', latent, decoded)
     latents = loaded.encode(material.trained)
     for what, own in (('latents', latents), ('finished latents', latents[material.finished])):
-        mean = loaded.decode(own.mean(0, keepdim=True))
+        mean = loaded.decode(own.mean(0, keepdim=True), reference)
         yield measure(material, f'mean of {what}', latent, mean.expand_as(material.test))
     (known,) = loaded.foundry.known
     if known.density is not None:
         for spread in (0.25, 0.5):
-            drawn = loaded.decode(draw(loaded, len(material.test), spread))
+            drawn = loaded.decode(draw(loaded, len(material.test), spread), reference)
             yield measure(material, f'drawn, spread {spread}', latent, drawn)
 
 

@@ -11,7 +11,7 @@ import torch
 import zoo_networks
 from torch import Tensor
 from zoo_codes import draw
-from zoo_material import LoadedFoundry, Material
+from zoo_material import LoadedFoundry, Material, norms_of, with_norms
 from zoo_networks import Patches, Stack
 
 from torchgeo_geosane.foundry.sampling import Dirichlet
@@ -122,7 +122,8 @@ def measure(
     picks = [torch.randperm(len(networks), generator=generator)[:_MEMBERS] for _ in range(seeds)]
     apart_picks = [pick % len(apart) for pick in picks]
     own = torch.stack([networks[pick[0]] for pick in picks])
-    own_latents = loaded.encode(own)
+    own_latents, own_norms = loaded.encode(own), norms_of(material.layout, own)
+    reference = norms_of(material.layout, material.reference)
 
     def noisy(tokens: Tensor, size: float) -> Tensor:
         noise = torch.randn(tokens.shape, generator=generator) * material.real
@@ -130,9 +131,12 @@ def measure(
         return tokens + scale.view(-1, 1, 1) * noise
 
     def mixed() -> Tensor:
-        encoded = [loaded.encode(networks[pick]) for pick in picks]
-        draws = [Dirichlet(1.0).sample(each, 0, seed) for seed, each in enumerate(encoded)]
-        return loaded.decode(torch.stack(draws))
+        sampler, draws, norms = Dirichlet(1.0), [], []
+        for seed, pick in enumerate(picks):
+            draws.append(sampler.sample(loaded.encode(networks[pick]), 0, seed))
+            shares = torch.tensor(sampler.shares(len(pick), seed))
+            norms.append(shares @ norms_of(material.layout, networks[pick]))
+        return loaded.decode(torch.stack(draws), torch.stack(norms))
 
     kernel = own_latents + 0.2 * torch.randn(own_latents.shape, generator=generator)
 
@@ -145,6 +149,9 @@ def measure(
         'soup of 8, unaligned': lambda: torch.stack([apart[p].mean(0) for p in apart_picks]),
         'soup of 8': lambda: torch.stack([networks[pick].mean(0) for pick in picks]),
         'soup of all finished': lambda: repeated(networks.mean(0)),
+        'soup of all finished, rows scaled': lambda: repeated(
+            with_norms(material.layout, networks.mean(0)[None], reference)[0]
+        ),
         'greedy soup of 8': lambda: torch.stack(
             [
                 greedy_soup(networks[pick], material, Patches(images, known))
@@ -153,13 +160,17 @@ def measure(
                 )
             ]
         ),
-        'member, reconstructed': lambda: loaded.decode(own_latents),
-        'KDE of .2 around a member': lambda: loaded.decode(kernel),
-        'average of all latents': lambda: repeated(loaded.decode(latents.mean(0)[None])[0]),
-        'average of finished latents': lambda: repeated(
-            loaded.decode(latents[finished].mean(0)[None])[0]
+        'member, reconstructed': lambda: loaded.decode(own_latents, own_norms),
+        'KDE of .2 around a member': lambda: loaded.decode(kernel, own_norms),
+        'average of all latents': lambda: repeated(
+            loaded.decode(latents.mean(0)[None], reference)[0]
         ),
-        'drawn without a prompt, spread .25': lambda: loaded.decode(draw(loaded, seeds, 0.25)),
+        'average of finished latents': lambda: repeated(
+            loaded.decode(latents[finished].mean(0)[None], reference)[0]
+        ),
+        'drawn without a prompt, spread .25': lambda: loaded.decode(
+            draw(loaded, seeds, 0.25), reference
+        ),
         'Dirichlet mix of 8': mixed,
     }
     make = getattr(zoo_networks, material.architecture)

@@ -23,7 +23,7 @@ from torchgeo_geosane.collection.gather import Split, TokenCount, gather
 from torchgeo_geosane.collection.sources import Sources
 from torchgeo_geosane.foundry.config import FoundryConfig
 from torchgeo_geosane.foundry.foundry import Foundry
-from torchgeo_geosane.foundry.layout import Layout
+from torchgeo_geosane.foundry.layout import Layout, Segment
 from torchgeo_geosane.foundry.safetensors_writer import write_safetensors
 from torchgeo_geosane.foundry.source import SafetensorsSource
 from torchgeo_geosane.foundry.tokens import TokenReader, TokenWriter
@@ -31,6 +31,7 @@ from torchgeo_geosane.training import CollectionConfig, OptimisationConfig
 from torchgeo_geosane.training.data import FoundryDataModule
 
 TOKEN = 36
+Norms = Tensor  # Of the rows of every matrix, one tensor's after the other: [networks, rows].
 # Patches of the west to train on, and of the east, which no network sees, to tell accuracy by.
 TRAINING, TEST = ('west', 12_000, 1), ('east', 2_000, 2)
 _PER_PART = 64
@@ -156,6 +157,36 @@ def collect_zoo(folder: Path, plan: Plan, align_units: bool = True) -> Path:
     return manifest
 
 
+def norms_of(layout: Layout, tokens: Tensor) -> Norms:
+    """Norms of the rows of networks' matrices."""
+    return torch.cat(
+        [_rows(segment, tokens).norm(dim=2) for segment in layout.segments],
+        dim=1,
+    )
+
+
+def with_norms(layout: Layout, tokens: Tensor, norms: Norms) -> Tensor:
+    """Networks whose rows have other norms; rows of zeros stay."""
+    result = tokens.clone()
+    own = norms.split([segment.rows for segment in layout.segments], dim=1)
+    for segment, wanted in zip(layout.segments, own, strict=True):
+        rows = _rows(segment, result)
+        rows *= (wanted / rows.norm(dim=2).clamp(min=1e-12))[..., None]
+    return result
+
+
+def unit_rows(layout: Layout, tokens: Tensor) -> Tensor:
+    """Networks as a foundry with ``row_scale: rms`` reads them: every row's mean square is 1."""
+    sizes = [torch.full((1, segment.rows), segment.columns**0.5) for segment in layout.segments]
+    return with_norms(layout, tokens, torch.cat(sizes, dim=1))
+
+
+def _rows(segment: Segment, tokens: Tensor) -> Tensor:
+    """The part of tokens ``[networks, n, 36]`` that is one matrix, as its rows; a view."""
+    own = tokens[:, segment.start : segment.stop].flatten(1)
+    return own[:, : segment.entries].unflatten(1, (segment.rows, segment.columns))
+
+
 @dataclass(frozen=True)
 class Material:
     """A zoo as tokens.
@@ -168,6 +199,7 @@ class Material:
         test: Tokens of finished networks that are no part of the collection, in its order.
         checkpoints: The same at every checkpoint.
         checkpoint_members: What is known of these.
+        reference: Tokens of the network that the others are aligned to, ``[1, n, 36]``.
         template: A state dict with the other tensors of a network.
     """
 
@@ -178,6 +210,7 @@ class Material:
     test: Tensor
     checkpoints: Tensor
     checkpoint_members: list[Member]
+    reference: Tensor
     template: dict[str, Tensor]
 
     @functools.cached_property
@@ -214,7 +247,7 @@ class Material:
 
 def read_material(folder: Path, members: Sequence[Member], manifest: Path) -> Material:
     """Read a zoo in the order that a manifest gives it."""
-    config = foundry_config(4, place_code=False)
+    config = dataclasses.replace(foundry_config(4, place_code=False), row_scale='none')
     data = FoundryDataModule(
         config, CollectionConfig(manifest=manifest), OptimisationConfig(steps=1, gamma=0)
     )
@@ -226,6 +259,7 @@ def read_material(folder: Path, members: Sequence[Member], manifest: Path) -> Ma
     names = {entry.name: entry for entry in read_manifest(manifest)}
     reference = data.models[0].entry.reference
     target = folder / 'models' / names[reference].file if reference else None
+    kept = SafetensorsSource(target or folder / 'models' / data.models[0].entry.file)
     test = sorted(
         (member for member in members if member.file.startswith('test/')),
         key=lambda member: (member.training, -member.step),
@@ -248,6 +282,7 @@ def read_material(folder: Path, members: Sequence[Member], manifest: Path) -> Ma
         torch.stack([each for each, final in zip(tokens, last, strict=True) if final]),
         torch.stack(tokens),
         test,
+        TokenReader(kept, layout).read(0, len(layout))[None],
         {name: source.read(name).clone() for name in source.names()},
     )
 
@@ -264,6 +299,7 @@ def foundry_config(
         num_layers=2,
         latent_dim=latent,
         token_size=TOKEN,
+        row_scale='rms',
         window=len(layout) if layout else 1,
         halo=0,
         projection_dim=0,
@@ -284,19 +320,21 @@ class LoadedFoundry:
     def encode(self, tokens: Tensor) -> Tensor:
         """Latents of tokens ``[networks, n, 36]``: ``[networks, n, latent_dim]``."""
         places = self.foundry.places(self.layout)
-        coded = torch.stack([places.encode(each, 0) if places else each for each in tokens])
+        scaled = unit_rows(self.layout, tokens)
+        coded = torch.stack([places.encode(each, 0) if places else each for each in scaled])
         return torch.cat(
             [self.foundry.model.encode(run, self._positions) for run in coded.split(64)]
         )
 
     @torch.inference_mode()
-    def decode(self, latents: Tensor) -> Tensor:
-        """Tokens of latents."""
+    def decode(self, latents: Tensor, norms: Norms) -> Tensor:
+        """Tokens of latents; their rows get norms, as generation gives them those of the prompts."""
         decoded = torch.cat(
             [self.foundry.model.decode(run, self._positions) for run in latents.split(64)]
         )
         places = self.foundry.places(self.layout)
-        return places.decode(decoded, 0) if places else decoded
+        tokens = places.decode(decoded, 0) if places else decoded
+        return with_norms(self.layout, tokens, norms)
 
     @functools.cached_property
     def _positions(self) -> Tensor:
