@@ -39,7 +39,7 @@ before = set(sys.modules)
 import torchgeo_geosane
 watching = False
 from torchgeo.models import get_weight
-heavy = {'onnx', 'jsonargparse', 'matplotlib.pyplot', 'torch_pruning', 'scipy.optimize'}
+heavy = {'onnx', 'tflite', 'jsonargparse', 'matplotlib.pyplot', 'torch_pruning', 'scipy.optimize'}
 print(json.dumps({
     'events': events,
     'found': str(get_weight('GeoSANE_ResNet50_Weights.SENTINEL2_ALL')),

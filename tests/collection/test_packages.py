@@ -1,11 +1,14 @@
 import dataclasses
 import hashlib
 import importlib.metadata
+import io
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from torchgeo_geosane.collection import UKIS_CSMASK, CollectionError, PackageSource, collect
 from torchgeo_geosane.collection.packages import SOURCES
@@ -170,3 +173,19 @@ def test_one_table() -> None:
     assert len(set(prompts)) == len(prompts)
     assert len(HASHES) == sum(len(package.files) for package in PACKAGES)
     assert all(package.prompts.keys() <= package.files.keys() for package in PACKAGES)
+
+
+def test_a_package_of_npm_is_a_source_as_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = save({'a.weight': torch.ones(2, 3)})
+    with tarfile.open(tmp_path / 'toys-net-1.0.tgz', 'w:gz') as tarball:
+        member = tarfile.TarInfo('package/net.safetensors')
+        member.size = len(content)
+        tarball.addfile(member, io.BytesIO(content))
+    monkeypatch.setenv(WHEELS, str(tmp_path))
+    files = {'toy': ('package/net.safetensors', hashlib.sha256(content).hexdigest())}
+    source = dataclasses.replace(UKIS_CSMASK, name='@toys/net', version='1.0', files=files)
+    (model,) = source.models()
+    assert (model.name, model.package) == ('toys-net/toy', '@toys/net')
+    assert model.open().read('a.weight').equal(torch.ones(2, 3))

@@ -56,3 +56,9 @@ def test_of_two_files_of_ncnn_the_layers_are_the_model() -> None:
     names = ['a/net.bin', 'a/net.param', 'other.bin']
     assert weights_files(names, ('ncnn', 'pickle')) == ['a/net.param']
     assert all_weights_files(names) == ['a/net.param', 'other.bin']
+
+
+def test_files_of_tensorflow_lite() -> None:
+    names = ['a/net.tflite', 'b.pth', 'c.tflite.md']
+    assert weights_files(names, ('tflite', 'pickle')) == ['a/net.tflite']
+    assert all_weights_files(names) == ['a/net.tflite', 'b.pth']

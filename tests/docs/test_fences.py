@@ -21,6 +21,7 @@ import torchgeo.main
 import yaml
 
 from torchgeo_geosane.cli import main
+from torchgeo_geosane.packages import PACKAGES
 from torchgeo_geosane.providers.catalog import find_spec
 from torchgeo_geosane.training.configs import find_config
 
@@ -36,7 +37,7 @@ EXEMPT = {
     r'\.venv/bin/python docs/tables\.py$': 'tests/docs/test_readme.py makes the table',
     r'\.venv/bin/python docs/gallery\.py$': 'finetunes the quickstart, as .ci/run does',
     r'jupyter lab docs/tutorials/quickstart\.ipynb$': 'the site runs the notebook',
-    r'pip (install|download) ': 'extras and packages: tested below',
+    r'(pip (install|download)|npm pack) ': 'extras and packages: tested below',
     r'hf upload ': 'needs an account',
     r'export \w+=': 'the shell’s',
     r'cd \w+$': 'the shell’s',
@@ -139,6 +140,14 @@ def test_extras_exist() -> None:
     asked = {extra for line in commands() for extra in re.findall(r'"[.\w-]+\[(\w+)\]"', line)}
     assert asked
     assert asked <= extras.keys()
+
+
+def test_packages_are_those_of_the_table() -> None:
+    asked = ' '.join(line for line in commands() if line.startswith(('pip download', 'npm pack')))
+    wanted = [
+        package.way.split(', and')[0].split()[-1] for package in PACKAGES if not package.extra
+    ]
+    assert not [package for package in wanted if package not in asked.split()]
 
 
 def configs() -> Iterator[tuple[Path, str]]:

@@ -3,8 +3,9 @@
 Networks that were trained apart keep their hidden units in different orders; until these are alike,
 their average is broken, and their tokens are noise to a foundry. What may move is found by tracing
 and proven by running the network (``find_groups`` of an architecture, ``groups_of_module``,
-``groups_of_ncnn`` of a file), or told from names and shapes (``groups_of`` a state dict); the order
-is found by weight matching (``align``); the aligned network is a view (``Alignment.view``)::
+``groups_of_ncnn`` and ``groups_of_tflite`` of a file), or told from names and shapes (``groups_of`` a
+state dict); the order is found by weight matching (``align``); the aligned network is a view
+(``Alignment.view``)::
 
     groups = find_groups('resnet50')
     found = align(source, reference, groups)  # two TensorSources
@@ -24,6 +25,7 @@ from torchgeo_geosane.alignment.find import (
     groups_of,
     groups_of_module,
     groups_of_ncnn,
+    groups_of_tflite,
 )
 from torchgeo_geosane.alignment.groups import Axis, Group, Groups, Places
 from torchgeo_geosane.alignment.stored import (
@@ -53,6 +55,7 @@ __all__ = [
     'groups_of',
     'groups_of_module',
     'groups_of_ncnn',
+    'groups_of_tflite',
     'recall',
     'recall_chance',
     'similarity',

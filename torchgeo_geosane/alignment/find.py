@@ -1,7 +1,7 @@
 """The groups of an architecture: traced and proven where timm has it, else told from names."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -21,9 +21,13 @@ from torchgeo_geosane.errors import ArchitectureError, TokenError
 from torchgeo_geosane.foundry.files import printable, read_text, telling
 from torchgeo_geosane.prompts.ncnn_file import parse_layers
 from torchgeo_geosane.prompts.ncnn_network import NcnnNetwork
+from torchgeo_geosane.prompts.tflite_file import Graph, read_graph
+from torchgeo_geosane.prompts.tflite_network import TfliteNetwork
 
 # Enough for most convolutional networks, and a fraction of the time of their own size.
 _SMALL = 64
+# A network that wants an image larger than this is not run.
+_LARGE = 1024
 # U-Nets without padding lose some forty pixels.
 _PADLESS = (96, 96)
 
@@ -130,14 +134,46 @@ def groups_of_ncnn(path: Path) -> Groups:
 
 @lru_cache(maxsize=64)
 def _groups_of_layers(text: str) -> Groups:
-    layers = parse_layers(text)
+    return _groups_of_network(partial(NcnnNetwork, parse_layers(text)), _PADLESS)
+
+
+def groups_of_tflite(path: Path) -> Groups:
+    """The groups of a network of TensorFlow Lite, whose file says what its operators do; each proven.
+
+    Args:
+        path: The file.
+
+    Raises:
+        TokenError: If it cannot be read.
+    """
+    return _groups_of_graph(read_graph(path))
+
+
+@lru_cache(maxsize=64)
+def _groups_of_graph(graph: Graph) -> Groups:
+    make = partial(TfliteNetwork, graph)
+    groups = _groups_of_network(make, (_SMALL, _SMALL))
+    own = graph.shapes[0][1:3] if graph.shapes else ()
+    # Where values are listed, the file says of how many pixels.
+    if '' in groups.left_out and len(own) == 2 and max(own) <= _LARGE:
+        groups = _groups_of_network(make, own)
+    return groups
+
+
+def _groups_of_network(make: Callable[[], nn.Module], size: tuple[int, ...]) -> Groups:
+    """The groups of a network that is built from what its file says.
+
+    Args:
+        make: Builds it.
+        size: Height and width of what it is given.
+    """
     try:
-        network = construct(partial(NcnnNetwork, layers))
+        network = construct(make)
     except TokenError as error:
         return Groups((), {'': f'the network cannot be run: {error}'})
     stem = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
     channels = stem.in_channels if stem else 1
-    return groups_of_module(network, (channels, *_PADLESS), keep_output=True)
+    return groups_of_module(network, (channels, *size), keep_output=True)
 
 
 def groups_of(shapes: Mapping[str, tuple[int, ...]], architecture: str | None) -> Groups:

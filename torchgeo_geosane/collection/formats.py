@@ -5,13 +5,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Literal
 
-Format = Literal['safetensors', 'pickle', 'onnx', 'ncnn']
+Format = Literal['safetensors', 'pickle', 'onnx', 'ncnn', 'tflite']
 
 SUFFIXES: dict[Format, frozenset[str]] = {
     'safetensors': frozenset({'.safetensors'}),
     'pickle': frozenset({'.pth', '.pt', '.ckpt', '.bin'}),
     'onnx': frozenset({'.onnx'}),
     'ncnn': frozenset({'.param'}),
+    'tflite': frozenset({'.tflite'}),
 }
 
 # What trainers leave beside the weights, in the same formats.

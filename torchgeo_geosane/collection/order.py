@@ -24,6 +24,7 @@ from torchgeo_geosane.alignment import (
     align,
     groups_of,
     groups_of_ncnn,
+    groups_of_tflite,
     recall,
     recall_chance,
     similarity,
@@ -73,9 +74,13 @@ class _Opened:
 
     def groups(self) -> Groups:
         """Its groups: of its own layers where its file says them, else of its architecture."""
-        if format_of(self.path) is Format.NCNN:
-            return groups_of_ncnn(self.path)
-        return groups_of(self.shapes, _timm_name(self.model))
+        match format_of(self.path):
+            case Format.NCNN:
+                return groups_of_ncnn(self.path)
+            case Format.TFLITE:
+                return groups_of_tflite(self.path)
+            case _:
+                return groups_of(self.shapes, _timm_name(self.model))
 
 
 def put_in_order(

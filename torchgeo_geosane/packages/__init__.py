@@ -1,4 +1,4 @@
-"""Trained networks inside Python packages: one table, which prompts and collections read."""
+"""Trained networks inside packages of Python and npm: one table, which prompts and collections read."""
 
 from torchgeo_geosane.packages.base import WHEELS, Encoder, Package, PackageError, locate
 from torchgeo_geosane.packages.table import (

