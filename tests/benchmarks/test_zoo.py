@@ -15,7 +15,10 @@ import zoo_few_labels
 import zoo_networks
 import zoo_properties
 import zoo_report
-from zoo_material import Plan
+from zoo_material import Plan, norms_of, unit_rows, with_norms
+
+from torchgeo_geosane.foundry.source import StateDictSource
+from torchgeo_geosane.foundry.tokens import TokenReader, TokenWriter
 
 PLAN = Plan(trainings=8, test=3, checkpoints=(5, 20), held_out=0.3)
 
@@ -50,6 +53,23 @@ def test_what_is_made_is_found_again(made: zoo.Zoo) -> None:
 def test_aligned_networks_compute_the_same(made: zoo.Zoo) -> None:
     accuracies = [each.accuracy(each.test) for each in (made.aligned, made.unaligned)]
     assert torch.equal(*accuracies)
+
+
+def test_rows_are_scaled_as_generation_scales_them(made: zoo.Zoo) -> None:
+    material = made.aligned
+    states = list(zoo_networks.unstack(material.networks(material.test[:2])))
+    readers = [TokenReader(StateDictSource(state), material.layout, 'rms') for state in states]
+    count = len(material.layout)
+    read = torch.stack([reader.read(0, count) for reader in readers])
+    assert torch.allclose(unit_rows(material.layout, material.test[:2]), read, atol=1e-5)
+    writer = TokenWriter(states[0], material.layout)
+    for segment in material.layout.segments:
+        writer.scale_rows(segment, readers, [0.0, 1.0])
+    norms = norms_of(material.layout, material.test[1:2])
+    scaled = with_norms(material.layout, material.test[:1], norms)
+    written = TokenReader(StateDictSource(states[0]), material.layout).read(0, count)
+    assert torch.allclose(scaled[0], written, atol=1e-5)
+    assert not torch.allclose(scaled[0], material.test[0], atol=1e-2)
 
 
 def test_from_codes_to_the_report(
