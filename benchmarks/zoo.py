@@ -136,7 +136,8 @@ def measure_codes(zoo: Zoo, latents: Sequence[int], steps: int) -> list[tuple[bo
                 found += [(align, each) for each in own]
                 if align:
                     say_function(loaded, [found[0][1], *own])
-    return found
+    last = find_foundry(zoo, latents[-1], True, steps)
+    return [*found, (True, zoo_codes.scaled_average(zoo.aligned, last))]
 
 
 def stored(path: Path, make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, str]]:

@@ -47,10 +47,6 @@ def controls(material: Material) -> Iterator[Coded]:
     yield measure(material, 'mean of all weights', None, mean.expand_as(material.test))
     mean = material.trained[material.finished].mean(0, keepdim=True)
     yield measure(material, 'mean of finished weights', None, mean.expand_as(material.test))
-    scaled = with_norms(material.layout, mean, norms_of(material.layout, material.reference))
-    yield measure(
-        material, 'mean of finished weights, rows scaled', None, scaled.expand_as(material.test)
-    )
     generator = torch.Generator().manual_seed(0)
     for size in NOISE:
         noise = torch.randn(material.test.shape, generator=generator) * material.real
@@ -80,20 +76,27 @@ def linear_codes(material: Material, latent: int) -> Iterator[Coded]:
 
 
 def foundry_codes(material: Material, loaded: LoadedFoundry) -> Iterator[Coded]:
-    """A foundry: reconstruction, the decoded average of latents, networks drawn without a prompt."""
+    """A foundry: reconstruction; where it draws, the decoded average of latents and drawn networks."""
     latent = loaded.foundry.config.latent_dim
-    reference = norms_of(material.layout, material.reference)
     decoded = loaded.decode(loaded.encode(material.test), norms_of(material.layout, material.test))
     yield measure(material, 'foundry', latent, decoded)
+    (known,) = loaded.foundry.known
+    if known.density is None:
+        return
     latents = loaded.encode(material.trained)
     for what, own in (('latents', latents), ('finished latents', latents[material.finished])):
-        mean = loaded.decode(own.mean(0, keepdim=True), reference)
+        mean = loaded.decode(own.mean(0, keepdim=True), loaded.norms)
         yield measure(material, f'mean of {what}', latent, mean.expand_as(material.test))
-    (known,) = loaded.foundry.known
-    if known.density is not None:
-        for spread in (0.25, 0.5):
-            drawn = loaded.decode(draw(loaded, len(material.test), spread), reference)
-            yield measure(material, f'drawn, spread {spread}', latent, drawn)
+    for spread in (0.25, 0.5):
+        drawn = loaded.decode(draw(loaded, len(material.test), spread), loaded.norms)
+        yield measure(material, f'drawn, spread {spread}', latent, drawn)
+
+
+def scaled_average(material: Material, loaded: LoadedFoundry) -> Coded:
+    """The average of finished weights, its rows as long as those of what is drawn."""
+    mean = material.trained[material.finished].mean(0, keepdim=True)
+    scaled = with_norms(material.layout, mean, loaded.norms).expand_as(material.test)
+    return measure(material, 'mean of finished weights, rows scaled', None, scaled)
 
 
 def draw(loaded: LoadedFoundry, count: int, spread: float) -> Tensor:

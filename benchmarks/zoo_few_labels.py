@@ -123,7 +123,6 @@ def measure(
     apart_picks = [pick % len(apart) for pick in picks]
     own = torch.stack([networks[pick[0]] for pick in picks])
     own_latents, own_norms = loaded.encode(own), norms_of(material.layout, own)
-    reference = norms_of(material.layout, material.reference)
 
     def noisy(tokens: Tensor, size: float) -> Tensor:
         noise = torch.randn(tokens.shape, generator=generator) * material.real
@@ -150,7 +149,7 @@ def measure(
         'soup of 8': lambda: torch.stack([networks[pick].mean(0) for pick in picks]),
         'soup of all finished': lambda: repeated(networks.mean(0)),
         'soup of all finished, rows scaled': lambda: repeated(
-            with_norms(material.layout, networks.mean(0)[None], reference)[0]
+            with_norms(material.layout, networks.mean(0)[None], loaded.norms)[0]
         ),
         'greedy soup of 8': lambda: torch.stack(
             [
@@ -163,13 +162,13 @@ def measure(
         'member, reconstructed': lambda: loaded.decode(own_latents, own_norms),
         'KDE of .2 around a member': lambda: loaded.decode(kernel, own_norms),
         'average of all latents': lambda: repeated(
-            loaded.decode(latents.mean(0)[None], reference)[0]
+            loaded.decode(latents.mean(0)[None], loaded.norms)[0]
         ),
         'average of finished latents': lambda: repeated(
-            loaded.decode(latents[finished].mean(0)[None], reference)[0]
+            loaded.decode(latents[finished].mean(0)[None], loaded.norms)[0]
         ),
         'drawn without a prompt, spread .25': lambda: loaded.decode(
-            draw(loaded, seeds, 0.25), reference
+            draw(loaded, seeds, 0.25), loaded.norms
         ),
         'Dirichlet mix of 8': mixed,
     }

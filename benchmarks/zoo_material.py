@@ -199,7 +199,6 @@ class Material:
         test: Tokens of finished networks that are no part of the collection, in its order.
         checkpoints: The same at every checkpoint.
         checkpoint_members: What is known of these.
-        reference: Tokens of the network that the others are aligned to, ``[1, n, 36]``.
         template: A state dict with the other tensors of a network.
     """
 
@@ -210,7 +209,6 @@ class Material:
     test: Tensor
     checkpoints: Tensor
     checkpoint_members: list[Member]
-    reference: Tensor
     template: dict[str, Tensor]
 
     @functools.cached_property
@@ -259,7 +257,6 @@ def read_material(folder: Path, members: Sequence[Member], manifest: Path) -> Ma
     names = {entry.name: entry for entry in read_manifest(manifest)}
     reference = data.models[0].entry.reference
     target = folder / 'models' / names[reference].file if reference else None
-    kept = SafetensorsSource(target or folder / 'models' / data.models[0].entry.file)
     test = sorted(
         (member for member in members if member.file.startswith('test/')),
         key=lambda member: (member.training, -member.step),
@@ -282,7 +279,6 @@ def read_material(folder: Path, members: Sequence[Member], manifest: Path) -> Ma
         torch.stack([each for each, final in zip(tokens, last, strict=True) if final]),
         torch.stack(tokens),
         test,
-        TokenReader(kept, layout).read(0, len(layout))[None],
         {name: source.read(name).clone() for name in source.names()},
     )
 
@@ -335,6 +331,15 @@ class LoadedFoundry:
         places = self.foundry.places(self.layout)
         tokens = places.decode(decoded, 0) if places else decoded
         return with_norms(self.layout, tokens, norms)
+
+    @functools.cached_property
+    def norms(self) -> Norms:
+        """Of its reference's rows: those that what is drawn without a prompt gets."""
+        reference = self.foundry.known[0].reference
+        if reference is None:
+            raise SystemExit('this foundry keeps no reference')
+        tokens = TokenReader(reference, self.layout).read(0, len(self.layout))
+        return norms_of(self.layout, tokens[None])
 
     @functools.cached_property
     def _positions(self) -> Tensor:

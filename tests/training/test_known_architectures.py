@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -49,10 +50,9 @@ def test_a_training_says_what_it_knows(manifest: Path, tmp_path: Path) -> None:
     assert record.draws_not is None
     assert known.density is not None
     assert len(known.density.factors) == 2  # Three lineages span a plane.
-    reference = next(e for e in read_manifest(manifest) if e.name == record.reference)
-    stored = torch.load(manifest.parent / 'models' / reference.file)
+    reference = next(e for e in read_manifest(held) if e.name == record.reference)
+    assert reference.split == 'trained'
     assert known.reference is not None
-    assert torch.equal(known.reference.read('conv1.weight'), stored['conv1.weight'])
     told = describe(str(tmp_path / 'f'))
     assert 'in the components of its place' in told
     assert f'{NAME}  6        2         3' in told
@@ -132,6 +132,31 @@ def test_densities_are_of_the_models_that_are_named(manifest: Path, tmp_path: Pa
     assert finished.record.trained == whole.record.trained
     assert none.density is None
     assert 'of 0 lineages' in (none.record.draws_not or '')
+
+
+@pytest.mark.parametrize('like', ['*', '*_0.pt', '*_1.pt'])
+def test_the_reference_is_like_what_is_drawn(manifest: Path, tmp_path: Path, like: str) -> None:
+    """Of the networks that are drawn it is the aligned one, or else the one most like their average."""
+    folder = train_tiny(manifest, tmp_path / 'f', drawn_like=(like,))
+    (known,) = Foundry.load(str(folder)).known
+    config = Foundry.load(str(folder)).config
+    opened = {
+        model.name: OpenedModel.open(model, config, held_out=False)
+        for model in collect_models([], read_manifest(manifest))
+        if fnmatch(model.name, like)
+    }
+    named = read_manifest(manifest)[0].reference
+    weights = {
+        name: torch.cat([each.source.read(tensor).flatten() for tensor in known.record.shapes])
+        for name, each in opened.items()
+    }
+    average = torch.stack([*weights.values()]).mean(0)
+    likest = max(weights, key=lambda name: weights[name] @ average / weights[name].norm())
+    assert known.record.reference == (named if named in opened else likest)
+    assert known.reference is not None
+    kept = opened[known.record.reference or ''].source
+    for tensor in known.record.shapes:
+        assert torch.equal(known.reference.read(tensor), kept.read(tensor))
 
 
 def test_a_collection_of_one_model(tmp_path: Path) -> None:

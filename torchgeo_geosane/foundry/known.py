@@ -60,7 +60,9 @@ class Record:
         lineages: Starts that the trained ones come from.
         error: Mean error of reconstruction of the trained ones; None where none was measured.
         held_out_error: The same of those held out.
-        reference: The model in whose order all are read; None where they are in no common one.
+        reference: A model in the order in which all are read: the one that they were aligned to or,
+            where none like it is drawn, the one most like those that are. None where they are in no
+            common order.
         function: What networks do after they went through the foundry; None where nobody looked.
         draws_not: Why it cannot draw without a prompt; None where it can.
     """

@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from statistics import fmean
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from torchgeo_geosane.collection.contents import weight_shapes
@@ -15,6 +16,7 @@ from torchgeo_geosane.foundry.density import LatentDensity
 from torchgeo_geosane.foundry.engine import Engine
 from torchgeo_geosane.foundry.known import Known, Record
 from torchgeo_geosane.foundry.places import PlaceMoments
+from torchgeo_geosane.foundry.tokens import TokenReader
 from torchgeo_geosane.training.config import CollectionConfig
 from torchgeo_geosane.training.report import ModelReport
 from torchgeo_geosane.training.store import OpenedModel
@@ -85,9 +87,7 @@ def _learn(
     errors: dict[str, float],
     collection: CollectionConfig,
 ) -> Known:
-    reference, trained = alike.reference, alike.trained
-    shown = reference or trained[0]
-    shapes = weight_shapes(shown.source)
+    trained = alike.trained
     lineages = _lineages(trained)
     drawn = [
         opened
@@ -96,6 +96,12 @@ def _learn(
         or any(fnmatch(opened.entry.name, each) for each in collection.drawn_like)
     ]
     held_out = [opened for opened in alike.models if opened.entry.split == 'held_out']
+    reference = alike.reference
+    kept = reference is not None and _numbers(reference) <= collection.kept_numbers
+    if kept and drawn and not any(opened is reference for opened in drawn):
+        reference = _most_typical(drawn)
+    shown = reference or trained[0]
+    shapes = weight_shapes(shown.source)
     draws_not = _why_not(model, alike, _lineages(drawn), collection.kept_numbers)
     record = Record(
         architecture=shown.entry.architecture or shown.entry.name,
@@ -105,10 +111,9 @@ def _learn(
         lineages=lineages,
         error=_mean(errors[opened.entry.name] for opened in trained),
         held_out_error=_mean(errors[opened.entry.name] for opened in held_out),
-        reference=shown.entry.reference,
+        reference=reference.entry.name if reference else shown.entry.reference,
         draws_not=draws_not,
     )
-    kept = reference is not None and _numbers(reference) <= collection.kept_numbers
     return Known.of(
         record,
         model.config,
@@ -139,6 +144,23 @@ def _density(model: WeightAutoencoder, drawn: Sequence[OpenedModel]) -> LatentDe
     engine = Engine(model)
     latents = torch.stack([engine.encode(opened.reader).cpu() for opened in drawn])
     return LatentDensity.fit(latents, min(_RANK, _lineages(drawn) - 1))
+
+
+def _most_typical(drawn: Sequence[OpenedModel]) -> OpenedModel:
+    """Of networks in one order the one that is most like their average.
+
+    What is drawn has the reference's norms of rows. The one that all were aligned to may be from the
+    beginning of a training, whose rows are not yet as long as those of the networks that are drawn.
+    """
+
+    def read(opened: OpenedModel) -> Tensor:
+        tokens = TokenReader(opened.source, opened.layout).read(0, len(opened.layout))
+        return tokens.flatten()
+
+    average = torch.zeros_like(read(drawn[0]))
+    for opened in drawn:
+        average += read(opened) / len(drawn)
+    return max(drawn, key=lambda opened: F.cosine_similarity(read(opened), average, dim=0).item())
 
 
 def _lineages(models: Sequence[OpenedModel]) -> int:
