@@ -173,17 +173,23 @@ def _code_rows(zoo: Zoo, latents: Sequence[int], steps: int) -> list[dict[str, A
 
 
 def _few_label_rows(zoo: Zoo, loaded: LoadedFoundry, seeds: int) -> list[dict[str, Any]]:
-    found = zoo_few_labels.measure(zoo.aligned, zoo.unaligned, loaded, seeds)
+    found = {
+        start: _with_best(by_rate)
+        for start, by_rate in zoo_few_labels.measure(
+            zoo.aligned, zoo.unaligned, loaded, seeds
+        ).items()
+    }
     member = found['trained member']
     rows = []
-    for start, by_step in found.items():
-        for step, values in by_step.items():
+    for start, by_rate in found.items():
+        for (rate, step), values in by_rate.items():
             mean = Mean.of(values.tolist())
-            better = Mean.of((values - member[step]).tolist())
+            better = Mean.of((values - member[rate, step]).tolist())
             rows.append(
                 {
                     'architecture': zoo.plan.architecture,
                     'start': start,
+                    'rate': rate,
                     'step': step,
                     'seeds': mean.count,
                     **{name: round(getattr(mean, name), 4) for name in ('mean', 'low', 'high')},
@@ -193,6 +199,18 @@ def _few_label_rows(zoo: Zoo, loaded: LoadedFoundry, seeds: int) -> list[dict[st
                 }
             )
     return rows
+
+
+def _with_best(found: zoo_few_labels.Found) -> dict[tuple[float | str, int], torch.Tensor]:
+    """Beside all learning rates the one that is best after so many steps, the mean over seeds told."""
+    best = {
+        ('best', step): max(
+            (values for (_, each), values in found.items() if each == step),
+            key=lambda values: values.mean().item(),
+        )
+        for step in zoo_few_labels.STEPS
+    }
+    return {**found, **best}
 
 
 def _property_rows(zoo: Zoo, loaded: LoadedFoundry) -> list[dict[str, Any]]:

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 CLASSES = (0, 2, 3, 4)
 STEPS = (0, 10, 50)
+RATES = (3e-4, 1e-3, 5e-3)
 _LABELS = 5
 _MEMBERS = 8
-_RATE = 1e-3
+Found = dict[tuple[float, int], Tensor]  # Of every seed, by learning rate and step.
 
 
 @dataclass(frozen=True)
@@ -61,34 +62,33 @@ def balanced_accuracy(told: Tensor, labels: Tensor) -> Tensor:
     return torch.stack(shares).mean(0)
 
 
-def finetune(start: Stack, labels: Labels, rate: float = _RATE) -> dict[int, Tensor]:
-    """Balanced accuracy of every seed's network after each of ``STEPS``; ``start`` is changed."""
-    count = zoo_networks.size_of(start)
-    rates, decay = torch.full((count,), rate), torch.zeros(count)
-    asked = labels.test
-
-    def told(stack: Stack) -> Tensor:
-        found = zoo_networks.logits(stack, asked.images).argmax(-1)
-        return balanced_accuracy(found, asked.labels)
-
-    found = {0: told(start)}
-    steps = zoo_networks.train(start, lambda _: labels.known, rates, decay, STEPS[1:])
-    found |= {step: told(stack) for step, stack in steps}
-    return found
+def finetune(start: Stack, labels: Labels) -> Found:
+    """Balanced accuracy of every seed's network at each of ``RATES`` after each of ``STEPS``."""
+    return ensemble([start], labels)
 
 
-def ensemble(members: list[Stack], labels: Labels) -> dict[int, Tensor]:
+def ensemble(members: list[Stack], labels: Labels) -> Found:
     """The same for the mean of what several networks say, each finetuned by itself."""
+    return {
+        (rate, step): balanced_accuracy(said.argmax(-1), labels.test.labels)
+        for rate in RATES
+        for step, said in _said(members, labels, rate).items()
+    }
+
+
+def _said(members: list[Stack], labels: Labels, rate: float) -> dict[int, Tensor]:
+    """What networks say of the test patches after each of ``STEPS``, summed over members."""
     kept: dict[int, Tensor] = {}
     for stack in members:
+        start = {name: tensor.detach().clone() for name, tensor in stack.items()}
+        trained = {name: tensor.clone() for name, tensor in start.items()}
         count = zoo_networks.size_of(stack)
-        rates, decay = torch.full((count,), _RATE), torch.zeros(count)
-        steps = zoo_networks.train(stack, lambda _: labels.known, rates, decay, STEPS[1:])
-        for step, trained in [(0, {n: t.detach().clone() for n, t in stack.items()}), *steps]:
-            said = zoo_networks.logits(trained, labels.test.images).softmax(-1)
+        rates, decay = torch.full((count,), rate), torch.zeros(count)
+        steps = zoo_networks.train(trained, lambda _: labels.known, rates, decay, STEPS[1:])
+        for step, now in [(0, start), *steps]:
+            said = zoo_networks.logits(now, labels.test.images).softmax(-1)
             kept[step] = kept.get(step, torch.zeros_like(said)) + said
-    asked = labels.test.labels
-    return {step: balanced_accuracy(said.argmax(-1), asked) for step, said in kept.items()}
+    return kept
 
 
 def greedy_soup(tokens: Tensor, material: Material, known: Patches) -> Tensor:
@@ -112,8 +112,8 @@ def _scores(tokens: Tensor, material: Material, known: Patches) -> Tensor:
 
 def measure(
     material: Material, unaligned: Material, loaded: LoadedFoundry, seeds: int
-) -> dict[str, dict[int, Tensor]]:
-    """Balanced accuracy from every start: after each of ``STEPS``, ``[seeds]``."""
+) -> dict[str, Found]:
+    """Balanced accuracy from every start: ``[seeds]`` at each of ``RATES`` after each of ``STEPS``."""
     labels = Labels.draw(seeds)
     finished = material.finished
     networks, latents = material.trained[finished], loaded.encode(material.trained)
@@ -174,10 +174,7 @@ def measure(
     }
     make = getattr(zoo_networks, material.architecture)
     fresh = zoo_networks.initialise(make, range(10_000, 10_000 + seeds))
-    found = {
-        'scratch': finetune({n: t.clone() for n, t in fresh.items()}, labels),
-        'scratch, five times the rate': finetune(fresh, labels, 5 * _RATE),
-    }
+    found = {'scratch': finetune(fresh, labels)}
     found |= {name: finetune(material.networks(start()), labels) for name, start in starts.items()}
     members = [
         material.networks(torch.stack([networks[pick[i]] for pick in picks]))

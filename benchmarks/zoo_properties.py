@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from zoo_material import LoadedFoundry, Material, Member
+from zoo_material import LoadedFoundry, Material, Member, norms_of
 
 _ENSEMBLE = 3
 _STEPS = 300
@@ -56,7 +56,7 @@ def measure(material: Material, loaded: LoadedFoundry) -> list[Told]:
     members = material.members, material.checkpoint_members
     tokens = material.trained, material.checkpoints
     statistics = [statistics_of(material, each) for each in tokens]
-    latents = [_pooled(material, loaded.encode(each)) for each in tokens]
+    latents = [_pooled(material, loaded, each) for each in tokens]
     features = {
         'statistics': statistics,
         'latents': latents,
@@ -81,9 +81,11 @@ def measure(material: Material, loaded: LoadedFoundry) -> list[Told]:
     return sorted(found, key=lambda each: list(PROPERTIES).index(each.what))
 
 
-def _pooled(material: Material, latents: Tensor) -> Tensor:
-    """All latents, and mean, spread and size over the tokens of every tensor."""
-    found = [latents.flatten(1)]
+def _pooled(material: Material, loaded: LoadedFoundry, tokens: Tensor) -> Tensor:
+    """All latents and the norms of rows; of the latents mean, spread and size in every tensor."""
+    latents = loaded.encode(tokens)
+    norms = norms_of(material.layout, tokens).clamp(min=1e-6).log()
+    found = [latents.flatten(1), norms]
     for segment in material.layout.segments:
         own = latents[:, segment.start : segment.stop]
         found += [own.mean(1), own.std(1, correction=0), own.square().mean((1, 2))[:, None].log()]

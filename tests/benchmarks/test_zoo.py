@@ -98,7 +98,11 @@ def test_from_codes_to_the_report(
     assert text.startswith('![Codes of the zoo]')
     assert 'ensemble of 8 members' in text
     with (tmp_path / 'zoo_few_labels.csv').open() as file:
-        assert {row['step'] for row in csv.DictReader(file)} == {'0', '10', '50'}
+        rows = list(csv.DictReader(file))
+    assert {row['step'] for row in rows} == {'0', '10', '50'}
+    values = {(row['start'], row['rate'], row['step']): float(row['mean']) for row in rows}
+    rates = {row['rate'] for row in rows} - {'best'}
+    assert values['scratch', 'best', '10'] == max(values['scratch', r, '10'] for r in rates)
 
 
 def test_few_labels_are_of_four_classes() -> None:
