@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / 'tests'))
 sys.path.insert(0, str(Path(__file__).parents[1] / 'tests' / 'campaign'))
 
 import kills

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save, save_file
 from torch import Tensor
@@ -230,6 +231,32 @@ def _onnx() -> bytes:
     return content
 
 
+def _lite() -> bytes:
+    from lite import SAME, Lite
+
+    lite, generator = Lite(), np.random.default_rng(0)
+
+    def constant(*shape: int) -> int:
+        return lite.constant(generator.normal(size=shape).astype('f4'))
+
+    image = lite.image(1, 8, 8, 3)
+    stride = {'Padding': SAME, 'StrideH': 2, 'StrideW': 2}
+    kernel = lite.half(generator.normal(size=(6, 3, 3, 3)))
+    blob = lite.run('CONV_2D', [image, kernel, constant(6)], (1, 4, 4, 6), **stride)
+    deep = [blob, constant(1, 3, 3, 6), constant(6)]
+    blob = lite.run('DEPTHWISE_CONV_2D', deep, (1, 2, 2, 6), DepthMultiplier=1, **stride)
+    axes = lite.constant(np.array([1, 2], np.int32))
+    blob = lite.run('MEAN', [blob, axes], (1, 6), KeepDims=0)
+    return lite.written([image], [lite.run('FULLY_CONNECTED', [blob, constant(4, 6)], (1, 4))])
+
+
+def _read_lite(path: Path) -> dict[str, Tensor]:
+    from torchgeo_geosane.alignment import groups_of_tflite
+
+    groups_of_tflite(path)
+    return _read_network(path)
+
+
 def _write_index(folder: Path) -> Path:
     save_file(small(), folder / 'a.safetensors')
     path = folder / 'model.safetensors.index.json'
@@ -427,6 +454,7 @@ KINDS = (
     Kind('torch, compressed', _saved('x.pth', _torch_file(True, packed=True)), _read_network),
     Kind('torch before 1.6', _saved('x.pth', _torch_file(zipped=False)), _read_network),
     Kind('ONNX', _saved('x.onnx', _onnx()), _read_network),
+    Kind('TensorFlow Lite', _saved('x.tflite', _lite()), _read_lite),
     Kind('index of several files', _write_index, _read_network),
     Kind('prompt', _write_prompt, _read_prompt),
     Kind('foundry', _write_foundry, _read_foundry),
