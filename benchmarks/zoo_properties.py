@@ -10,6 +10,7 @@ from zoo_material import LoadedFoundry, Material, Member, norms_of
 _ENSEMBLE = 3
 _STEPS = 300
 _DROPOUT = 0.3
+_SETTINGS = 'step, rate and decay themselves'
 
 PROPERTIES: dict[str, Callable[[Member], float]] = {
     'accuracy': lambda member: member.accuracy,
@@ -52,7 +53,7 @@ def statistics_of(material: Material, tokens: Tensor) -> Tensor:
 
 
 def measure(material: Material, loaded: LoadedFoundry) -> list[Told]:
-    """Tell every property by statistics, by latents, and by both."""
+    """Tell every property by statistics, by latents, and by both; accuracy by what was set, too."""
     members = material.members, material.checkpoint_members
     tokens = material.trained, material.checkpoints
     statistics = [statistics_of(material, each) for each in tokens]
@@ -63,6 +64,7 @@ def measure(material: Material, loaded: LoadedFoundry) -> list[Told]:
         'statistics and latents': [
             torch.cat(pair, dim=1) for pair in zip(statistics, latents, strict=True)
         ],
+        _SETTINGS: [torch.stack([_settings(each) for each in own]) for own in members],
     }
     known, truth = (
         torch.tensor([[value(each) for value in PROPERTIES.values()] for each in own])
@@ -77,8 +79,13 @@ def measure(material: Material, loaded: LoadedFoundry) -> list[Told]:
             found += [
                 Told(what, name, by, *_r2(truth[:, i], told[:, i], members[1]))
                 for i, what in enumerate(PROPERTIES)
+                if name != _SETTINGS or what == 'accuracy'
             ]
     return sorted(found, key=lambda each: list(PROPERTIES).index(each.what))
+
+
+def _settings(member: Member) -> Tensor:
+    return torch.tensor([member.step, member.learning_rate, member.weight_decay]).log()
 
 
 def _pooled(material: Material, loaded: LoadedFoundry, tokens: Tensor) -> Tensor:
