@@ -40,7 +40,7 @@ STARTS = [
     *('prompt_noise', 'generated_one_prompt', 'generated_one_prompt_wide'),
     *('generated_mean_unaligned', 'generated_mean', 'generated_dirichlet', 'generated_best'),
 ]
-ENSEMBLES = ['ensemble', 'ensemble_frozen', 'ensemble_of_one']
+ENSEMBLES = ['ensemble', 'ensemble_frozen', 'ensemble_one_prompt']
 REFERENCES = ['scratch', 'prompt', 'soup', 'greedy_soup']
 
 
@@ -148,16 +148,17 @@ def configuration(asked: Tiles, starts: list[str]) -> dict[str, Any]:
 
 
 def ensembles(asked: Tiles, names: list[str]) -> dict[str, dict[str, Any]]:
-    """The prompts side by side, each as ``generated_one_prompt`` has the first; and that one alone."""
+    """The prompts side by side, each as ``generated_one_prompt`` has the first; as many of that one."""
     argument, prefix = {'climate': ('model', ''), 'water': ('backbone', 'tu-')}[asked.kind]
     members = [
         f'{asked.architecture}.rgb&prompt={name.replace(":", "%3A")}&bandwidth=0.05'
         for name in names
     ]
+    of_one = [f'{members[0]}&seed={seed}' for seed in range(len(names))]
     backbones = {
         'ensemble': f'{"+".join(members)}?trainable=true',
         'ensemble_frozen': '+'.join(members),
-        'ensemble_of_one': f'{members[0]}?trainable=true',
+        'ensemble_one_prompt': f'{"+".join(of_one)}?trainable=true',
     }
     return {
         name: {argument: f'{prefix}geosane_ensemble.{backbone}', 'weights': True}
