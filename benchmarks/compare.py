@@ -35,14 +35,10 @@ class Comparison:
 
 
 _FOUR = ('--init', 'scratch', 'prompt', 'soup', 'generated')
-_MIXES = ('--init', 'prompt', 'soup', 'ties', 'dare', 'generated_dirichlet')
 # The averages of prompts are what generated weights are compared with, too.
 _AVERAGES = '--references=["scratch", "prompt", "soup", "greedy_soup"]'
 COMPARISONS = {
     'sentinel2_landuse': Comparison('sentinel2_landuse', (_AVERAGES,)),
-    'sentinel2_mixes': Comparison(
-        'sentinel2_landuse', ('--references=["prompt", "soup"]', *_MIXES)
-    ),
     'landsat7': Comparison('landsat7', (_AVERAGES,)),
     'lightweight': Comparison('lightweight'),
     'ensemble': Comparison('ensemble', ('--seeds=5',)),
