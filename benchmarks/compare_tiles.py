@@ -40,7 +40,7 @@ STARTS = [
     *('prompt_noise', 'generated_one_prompt', 'generated_one_prompt_wide'),
     *('generated_mean_unaligned', 'generated_mean', 'generated_dirichlet', 'generated_best'),
 ]
-ENSEMBLES = ['ensemble', 'ensemble_frozen', 'ensemble_one_prompt']
+ENSEMBLES = ['ensemble', 'ensemble_frozen', 'ensemble_one_prompt']  # Where labels are few.
 REFERENCES = ['scratch', 'prompt', 'soup', 'greedy_soup']
 
 
@@ -103,10 +103,11 @@ def geosane(*arguments: str) -> None:
 def aggregate(name: str, tasks: list[str]) -> None:
     """Put tasks on one scale."""
     folder = OUTPUT / name
+    starts = STARTS + ENSEMBLES * any(COMPARISONS[task].fraction < 1 for task in tasks)
     geosane(
         *('compare', 'aggregate', *(str(OUTPUT / task) for task in tasks)),
         *('--output', str(folder), '--scale', 'runs', '--references', *REFERENCES),
-        *('--initialisations', *(start for start in [*STARTS, *ENSEMBLES] if start != 'ties')),
+        *('--initialisations', *(start for start in starts if start != 'ties')),
     )
     origin = f'{machine()} Regenerate: `python benchmarks/compare_tiles.py {" ".join(tasks)}`.'
     lines = (folder / 'aggregate.md').read_text().split('\n')
@@ -135,7 +136,9 @@ def configuration(asked: Tiles, starts: list[str]) -> dict[str, Any]:
             name for name in STARTS if name in starts and (len(names) > 2 or name != 'ties')
         ],
         'models': {
-            name: arguments for name, arguments in ensembles(asked, names).items() if name in starts
+            name: arguments
+            for name, arguments in ensembles(asked, names).items()
+            if name in starts and asked.fraction < 1
         },
         'fractions': [asked.fraction],
         'conditioned': [True],
